@@ -1,0 +1,80 @@
+//! Control messages: what an exchange says about the connection instead of the market.
+
+use crate::error::{Error, Result};
+use crate::json::Reader;
+use crate::json::text::Plain;
+
+/// The sorts by which control messages are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Control {
+    /// A subscription was taken or ended.
+    Subscription,
+    /// A heartbeat, ping or pong.
+    Heartbeat,
+    /// The state of the connection or of the exchange.
+    Status,
+    /// Something is going to happen, such as a restart.
+    Notice,
+    /// The exchange, or the collector, could not do what was asked.
+    Error,
+}
+
+pub const CONTROLS: [&str; 5] = ["subscription", "heartbeat", "status", "notice", "error"];
+
+/// The members of a message's object, their values as written.
+#[derive(Debug, Default)]
+pub struct Members<'a>(Vec<(&'a [u8], &'a [u8])>);
+
+impl<'a> Members<'a> {
+    /// The members of a JSON object, none of anything else.
+    pub fn of(text: &'a [u8]) -> Self {
+        let mut members = Vec::new();
+        let mut reader = Reader::<Plain>::new(text);
+        reader.space();
+        let read: Result<()> = reader.object(|reader, key| {
+            members.push((key, reader.skipped()?));
+            Ok(())
+        });
+        if read.is_ok() && reader.is_at_end() { Members(members) } else { Members::default() }
+    }
+
+    /// The value of a member as written, a string without its quotes; empty if it is missing or null.
+    pub fn get(&self, name: &str) -> &'a [u8] {
+        let found = self.0.iter().find(|(key, _)| *key == name.as_bytes());
+        match found.map_or(&b""[..], |(_, value)| *value) {
+            b"null" => b"",
+            [b'"', text @ .., b'"'] => text,
+            value => value,
+        }
+    }
+
+    /// Whether there is such a member, be it null.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(key, _)| *key == name.as_bytes())
+    }
+
+    /// The members of a member.
+    #[must_use]
+    pub fn within(&self, name: &str) -> Members<'a> {
+        Members::of(self.get(name))
+    }
+}
+
+/// The sort of a control message, or of an array of them, whose text is not escaped; nothing if it
+/// is none. `classify` is the exchange's own part of the answer.
+pub fn control(text: &[u8], classify: fn(&Members) -> Option<Control>) -> Option<Control> {
+    if matches!(text.trim_ascii(), b"ping" | b"pong") {
+        return Some(Control::Heartbeat); // OKX sends them bare
+    }
+    let mut sorts = Vec::new();
+    let mut reader = Reader::<Plain>::new(text);
+    reader.space();
+    let read = reader.each(|reader| {
+        let members = Members::of(reader.skipped()?);
+        let error = (!members.get("error").is_empty()).then_some(Control::Error);
+        sorts.push(classify(&members).or(error).ok_or(Error::Kind)?);
+        Ok(())
+    });
+    if read.is_ok() && reader.is_at_end() { sorts.first().copied() } else { None }
+}

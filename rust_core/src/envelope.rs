@@ -1,0 +1,98 @@
+//! An envelope: who sent it, and where in its bytes each item stands.
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::json::Reader;
+use crate::json::string::{closing_quote, unescape};
+use crate::json::text::Plain;
+
+/// An envelope, taken apart. Nothing inside its items has been looked at.
+#[derive(Debug, Default)]
+pub struct Envelope<'a> {
+    /// The text of `region`, decoded.
+    pub region: Option<Vec<u8>>,
+    /// The text of `market`, decoded.
+    pub market: Vec<u8>,
+    /// What is between the quotes of `symbol`, as written.
+    pub symbol: &'a [u8],
+    /// Where in the value the array `data` stands, brackets included.
+    pub data: Range<usize>,
+}
+
+impl<'a> Envelope<'a> {
+    /// Takes a value apart; `items` becomes where each item stands in it.
+    pub fn split(value: &'a [u8], items: &mut Vec<Range<usize>>) -> Result<Self> {
+        items.clear();
+        Self::members(value, items).map_err(|_| Error::Envelope)
+    }
+
+    fn members(value: &'a [u8], items: &mut Vec<Range<usize>>) -> Result<Self> {
+        let mut reader = Reader::<Plain>::new(value);
+        let (mut region, mut market, mut symbol, mut data) = (None, None, None, None);
+        reader.space();
+        reader.object(|reader, key| match key {
+            b"region" => once(&mut region, reader.string_if_any()?),
+            b"market" => once(&mut market, Some(reader.string()?)),
+            b"symbol" => once(&mut symbol, Some(reader.string()?)),
+            b"data" => once(&mut data, Some(split_array(value, reader, items)?)),
+            _ => reader.skip(),
+        })?;
+        let end = reader.is_at_end();
+        let (Some(market), Some(symbol), Some(data), true) = (market, symbol, data, end) else {
+            return Err(Error::Envelope);
+        };
+        decoded(symbol)?; // it is written into records as it is, so it must be sound
+        Ok(Envelope {
+            region: region.map(decoded).transpose()?,
+            market: decoded(market)?,
+            symbol,
+            data,
+        })
+    }
+
+    /// The envelope with one of its items alone, all else as it came.
+    pub fn with_only(&self, value: &[u8], item: Range<usize>) -> Vec<u8> {
+        [&value[..=self.data.start], &value[item], &value[self.data.end - 1..]].concat()
+    }
+}
+
+/// Notes a member's value, of which there may be only one.
+fn once<M>(into: &mut Option<M>, value: Option<M>) -> Result<()> {
+    if into.is_some() {
+        return Err(Error::Duplicate);
+    }
+    *into = value;
+    Ok(())
+}
+
+/// Notes where each element of an array stands; where the array itself stands.
+fn split_array(
+    value: &[u8],
+    reader: &mut Reader<Plain>,
+    items: &mut Vec<Range<usize>>,
+) -> Result<Range<usize>> {
+    let at = |reader: &Reader<Plain>| value.len() - reader.rest().len();
+    let start = at(reader);
+    let mut more = reader.open_array()?;
+    while more {
+        let item = at(reader);
+        if let Some(inside) = reader.rest().strip_prefix(b"\"") {
+            let quote = closing_quote(inside).ok_or(Error::Syntax)?;
+            *reader = Reader::new(&inside[quote + 1..]);
+            items.push(item..at(reader));
+        } else {
+            let length = reader.skipped()?.len();
+            items.push(item..item + length);
+        }
+        more = reader.next_element()?;
+    }
+    Ok(start..at(reader))
+}
+
+fn decoded(raw: &[u8]) -> Result<Vec<u8>> {
+    let mut text = Vec::with_capacity(raw.len());
+    unescape(raw, &mut text)?;
+    let control = raw.iter().any(|byte| *byte < 0x20);
+    if control || std::str::from_utf8(&text).is_err() { Err(Error::Utf8) } else { Ok(text) }
+}

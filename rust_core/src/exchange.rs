@@ -1,0 +1,258 @@
+//! What the exchanges have in common. Each file beside this one is the whole of what one of them
+//! has to itself, and `ALL` is the list of them.
+
+mod binance;
+mod bithumb;
+mod bybit;
+mod coinone;
+mod gateio;
+mod korbit;
+mod kraken;
+mod okx;
+mod prelude;
+mod upbit;
+
+use crate::control::{Control, Members};
+use crate::error::{Error, Result};
+use crate::json::Reader;
+use crate::json::text::{Compact, Escaped, Long, Plain, Text};
+use crate::number::Value;
+use crate::order_book::OrderBook;
+use crate::simulate::wire::Wire;
+use crate::ticker::Ticker;
+
+/// The exchanges, in the order of their regions.
+pub static ALL: [Exchange; 9] = [
+    Exchange::of::<upbit::Upbit>(),
+    Exchange::of::<bithumb::Bithumb>(),
+    Exchange::of::<coinone::Coinone>(),
+    Exchange::of::<korbit::Korbit>(),
+    Exchange::of::<okx::Okx>(),
+    Exchange::of::<bybit::Bybit>(),
+    Exchange::of::<gateio::Gateio>(),
+    Exchange::of::<binance::Binance>(),
+    Exchange::of::<kraken::Kraken>(),
+];
+
+/// What one exchange's file says.
+trait Rules {
+    /// The name in settings, metrics and keys.
+    const NAME: &'static str;
+    /// Other names under which its envelopes come.
+    const ALIASES: &'static [&'static str] = &[];
+    /// The members that wrap the payload: an object, or an array of them.
+    const PAYLOAD: &'static [&'static str] = &[];
+    /// The depths to which an order book can be subscribed, if the messages do not say to which it was.
+    const DEPTHS: &'static [usize] = &[];
+    /// How its messages look, for the simulator.
+    const WIRE: Wire;
+
+    /// Reads one member of a ticker message, around or inside the payload.
+    fn ticker<T: Text>(
+        key: &[u8],
+        reader: &mut Reader<T>,
+        ticker: &mut Ticker<T::Value>,
+    ) -> Result<()>;
+
+    /// Computes the columns that are not sent.
+    fn complete<V: Value>(ticker: &mut Ticker<V>) -> Result<()>;
+
+    /// Reads one member of an order-book message, around or inside the payload.
+    fn order_book<T: Text>(
+        key: &[u8],
+        reader: &mut Reader<T>,
+        book: &mut OrderBook<T::Value>,
+    ) -> Result<()>;
+
+    /// The sort of a message that is neither ticker nor order book, if it is a control message.
+    fn control(message: &Members) -> Option<Control>;
+}
+
+/// One exchange's rules as plain data: names and functions.
+pub struct Exchange {
+    pub name: &'static str,
+    pub aliases: &'static [&'static str],
+    pub depths: &'static [usize],
+    pub wire: Wire,
+    pub control: fn(&Members) -> Option<Control>,
+    escaped: Readers<Escaped>,
+    compact: Readers<Compact>,
+    plain: Readers<Plain>,
+    long: Readers<Long>,
+}
+
+/// Reads the messages of an item.
+type ReadItem<T, Message> = fn(&mut Reader<T>, &mut Drafts<Message>) -> Result<()>;
+
+/// The functions that read one kind of text.
+pub struct Readers<T: Text> {
+    pub tickers: ReadItem<T, Ticker<T::Value>>,
+    pub complete: fn(&mut Ticker<T::Value>) -> Result<()>,
+    pub order_books: ReadItem<T, OrderBook<T::Value>>,
+}
+
+impl Exchange {
+    const fn of<R: Rules>() -> Self {
+        Exchange {
+            name: R::NAME,
+            aliases: R::ALIASES,
+            depths: R::DEPTHS,
+            wire: R::WIRE,
+            control: R::control,
+            escaped: Readers::of::<R>(),
+            compact: Readers::of::<R>(),
+            plain: Readers::of::<R>(),
+            long: Readers::of::<R>(),
+        }
+    }
+
+    /// The place in `ALL` of the exchange that an envelope names, in any case.
+    pub fn find(market: &[u8]) -> Option<usize> {
+        ALL.iter().position(|exchange| {
+            let mut names = exchange.aliases.iter().chain([&exchange.name]);
+            names.any(|name| name.as_bytes().eq_ignore_ascii_case(market))
+        })
+    }
+}
+
+impl<T: Text> Readers<T> {
+    const fn of<R: Rules>() -> Self {
+        Readers {
+            tickers: |reader, drafts| messages::<R, T, _>(reader, drafts, R::ticker::<T>),
+            complete: R::complete,
+            order_books: |reader, drafts| messages::<R, T, _>(reader, drafts, R::order_book::<T>),
+        }
+    }
+}
+
+/// A kind of text that has its functions in every exchange.
+pub trait Spelling: Text {
+    fn readers(exchange: &Exchange) -> &Readers<Self>;
+}
+
+macro_rules! spelling {
+    ($($text:ident $field:ident),*) => {
+        $(impl Spelling for $text {
+            fn readers(exchange: &Exchange) -> &Readers<Self> {
+                &exchange.$field
+            }
+        })*
+    };
+}
+spelling!(Escaped escaped, Compact compact, Plain plain, Long long);
+
+/// What a message says, before it takes effect.
+pub trait Draft: Default {
+    /// Makes it as good as new.
+    fn reset(&mut self);
+    /// Takes over from the object around the payload what the payload does not say itself.
+    fn inherit(&mut self, outer: &Self);
+}
+
+/// The messages of one item. They are collected before any takes effect, and their memory is used again.
+#[derive(Debug, Default)]
+pub struct Drafts<D> {
+    drafts: Vec<(D, bool)>,
+    used: usize,
+}
+
+impl<D: Draft> Drafts<D> {
+    pub fn clear(&mut self) {
+        self.used = 0;
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    /// The messages, in their order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut D> {
+        self.drafts[..self.used]
+            .iter_mut()
+            .filter_map(|(draft, is_message)| is_message.then_some(draft))
+    }
+
+    /// Begins the next draft; its place.
+    #[inline(always)]
+    fn begin(&mut self) -> usize {
+        let at = self.used;
+        match self.drafts.get_mut(at) {
+            Some((draft, is_message)) => {
+                draft.reset();
+                *is_message = true;
+            }
+            None => self.drafts.push((D::default(), true)),
+        }
+        self.used += 1;
+        at
+    }
+
+    #[inline(always)]
+    fn at(&mut self, place: usize) -> &mut D {
+        &mut self.drafts[place].0
+    }
+
+    /// Ends a message that began at `outer`: with payloads, it is they that are the messages.
+    fn end(&mut self, outer: usize) {
+        if let [around, payloads @ ..] = &mut self.drafts[outer..self.used]
+            && !payloads.is_empty()
+        {
+            around.1 = false;
+            for payload in payloads {
+                payload.0.inherit(&around.0);
+            }
+        }
+    }
+}
+
+/// Reads a message, or an array of them, member by member.
+#[inline(never)]
+fn messages<R: Rules, T: Text, D: Draft>(
+    reader: &mut Reader<T>,
+    drafts: &mut Drafts<D>,
+    member: impl Fn(&[u8], &mut Reader<T>, &mut D) -> Result<()>,
+) -> Result<()> {
+    let mut local = *reader; // which registers hold, whatever `reader` points to
+    local.space();
+    local.each(|reader| {
+        let outer = drafts.begin();
+        reader.object(|reader, key| {
+            let wraps = R::PAYLOAD.iter().any(|name| key == name.as_bytes());
+            if !wraps || !matches!(reader.peek(), Some(b'{' | b'[')) {
+                return member(key, reader, drafts.at(outer));
+            }
+            reader.each(|reader| {
+                let payload = drafts.begin();
+                let draft = drafts.at(payload);
+                reader.object(|reader, key| member(key, reader, draft))
+            })
+        })?;
+        drafts.end(outer);
+        Ok(())
+    })?;
+    *reader = local;
+    Ok(())
+}
+
+/// Reads the word by which a message says of which kind it is, which must begin with one of these.
+fn expect_word<T: Text>(reader: &mut Reader<T>, beginnings: &[&str]) -> Result<()> {
+    match reader.string_if_any()? {
+        Some(word)
+            if !beginnings.iter().any(|beginning| word.starts_with(beginning.as_bytes())) =>
+        {
+            Err(Error::Kind)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads a whole number, in quotes or not, that may stand in a message once.
+fn read_once<T: Text>(into: &mut Option<i64>, reader: &mut Reader<T>) -> Result<()> {
+    let Some(number) = reader.number_if_any()? else { return Ok(()) };
+    let text = std::str::from_utf8(number.text).map_err(|_| Error::Utf8)?;
+    let number = text.parse().map_err(|_| Error::Number)?;
+    match into.replace(number) {
+        Some(_) => Err(Error::Duplicate),
+        None => Ok(()),
+    }
+}

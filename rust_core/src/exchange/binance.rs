@@ -1,0 +1,113 @@
+//! Binance spot: whole books that name neither instrument nor time, kept books, one-letter tickers.
+
+use super::prelude::*;
+use crate::json::shape::Pair;
+use crate::order_book::{Form, UNCUT};
+
+pub struct Binance;
+
+impl Rules for Binance {
+    const NAME: &'static str = "binance";
+    const PAYLOAD: &'static [&'static str] = &["data"];
+    const WIRE: Wire = Wire {
+        region: "NE",
+        instruments: &["{COIN}USDT"],
+        currency: Currency::Dollar,
+        depth: 20,
+        books: Books::Whole,
+        numbers: Numbers::Fixed(8),
+        size_places: 5,
+        rate_places: 3,
+        derived: Derived::RateOfOpening,
+        nothing: "null",
+        quirks: &[Quirk::ShortSide, Quirk::Crossed],
+        ticker: r#"{"e":"24hrTicker","E":{time_ms},"s":"{instrument}","p":"{change}",
+            "P":"{percentage}","w":"{average}","x":"{prev_closing}","c":"{trade}",
+            "Q":"{trade_size}","b":"{bid_price}","B":"{bid_size}","a":"{ask_price}",
+            "A":"{ask_size}","o":"{opening}","h":"{max}","l":"{min}","v":"{volume}",
+            "q":"{quote_volume}","O":{day_ago_ms},"C":{time_ms},"F":{previous_sequence},
+            "L":{sequence},"n":{count}}"#,
+        flattened: r#"{"E":{time_ms},"o":"{opening}","c":"{trade}","h":"{max}","l":"{min}",
+            "x":"{prev_closing}","v":"{volume}","p":"{change}","P":"{percentage}"}"#,
+        order_book: r#"{"lastUpdateId":{sequence},"bids":[{bids}],"asks":[{asks}]}"#,
+        snapshot: None,
+        level: r#"["{price}","{size}"]"#,
+        control: &[
+            r#"{"result":null,"id":1}"#,
+            r#"{"error":{"code":2,"msg":"Invalid request: invalid stream"},"id":3}"#,
+            r#"{"code":3,"msg":"Invalid JSON: expected value"}"#,
+            r#"{"e":"serverShutdown","E":{time_ms}}"#,
+        ],
+    };
+
+    /// <https://github.com/binance/binance-spot-api-docs/blob/master/web-socket-streams.md#individual-symbol-ticker-streams>:
+    /// `x` is the last price before the 24 hours, so the previous close in that sense only.
+    fn ticker<T: Text>(
+        key: &[u8],
+        reader: &mut Reader<T>,
+        ticker: &mut Ticker<T::Value>,
+    ) -> Result<()> {
+        match key {
+            b"o" => ticker.read(Column::Opening, reader),
+            b"c" => ticker.read(Column::Trade, reader),
+            b"h" => ticker.read(Column::Max, reader),
+            b"l" => ticker.read(Column::Min, reader),
+            b"x" => ticker.read(Column::PrevClosing, reader),
+            b"v" => ticker.read(Column::Volume, reader),
+            b"p" => ticker.read(Column::Change, reader),
+            b"E" => ticker.time.read(0, reader),
+            b"e" => expect_word(reader, &["24hrTicker", "24hrMiniTicker"]),
+            _ => reader.skip(),
+        }
+    }
+
+    fn complete<V: Value>(ticker: &mut Ticker<V>) -> Result<()> {
+        ticker.rate_of(Column::Opening)
+    }
+
+    /// <https://github.com/binance/binance-spot-api-docs/blob/master/web-socket-streams.md#diff-depth-stream>.
+    /// Partial books are whole, under `bids` and `asks`, and so is what REST gives as a base;
+    /// changes are under `b` and `a`.
+    fn order_book<T: Text>(
+        key: &[u8],
+        reader: &mut Reader<T>,
+        book: &mut OrderBook<T::Value>,
+    ) -> Result<()> {
+        match key {
+            b"bids" => book.base_bids(reader, Pair),
+            b"asks" => book.base_asks(reader, Pair),
+            b"b" => {
+                book.becomes(Form::Delta);
+                (book.depth, book.numbered) = (Some(UNCUT), true);
+                book.kept_bids(reader, Pair)
+            }
+            b"a" => book.kept_asks(reader, Pair),
+            b"lastUpdateId" | b"u" => read_once(&mut book.sequence.last, reader),
+            b"U" => read_once(&mut book.sequence.first, reader),
+            b"s" => book.read_instrument(reader),
+            b"E" => book.time.read(0, reader),
+            b"e" => expect_word(reader, &["depthUpdate"]),
+            b"stream" => instrument(reader, book),
+            _ => reader.skip(),
+        }
+    }
+
+    /// Answers have an `id`, and so do those of the API, which are not of a stream.
+    fn control(message: &Members) -> Option<Control> {
+        let answer = message.has("id") && (message.has("result") || message.has("status"));
+        match message.get("e") {
+            b"serverShutdown" => Some(Control::Notice),
+            _ if !message.get("error").is_empty() => Some(Control::Error),
+            _ if message.has("code") && message.has("msg") => Some(Control::Error),
+            _ => answer.then_some(Control::Subscription),
+        }
+    }
+}
+
+/// `btcusdt@depth20@100ms`
+fn instrument<T: Text>(reader: &mut Reader<T>, book: &mut OrderBook<T::Value>) -> Result<()> {
+    let stream = reader.string_if_any()?.unwrap_or_default();
+    let name = stream.split(|byte| *byte == b'@').next().unwrap_or_default();
+    book.instrument.extend(name.iter().map(u8::to_ascii_uppercase));
+    Ok(())
+}

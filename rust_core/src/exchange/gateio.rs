@@ -1,0 +1,142 @@
+//! Gate.io v4 spot: whole or kept books, tickers with a change in percent alone.
+
+use super::prelude::*;
+use crate::json::shape::Pair;
+use crate::order_book::{Form, UNCUT};
+
+pub struct Gateio;
+
+impl Rules for Gateio {
+    const NAME: &'static str = "gateio";
+    const PAYLOAD: &'static [&'static str] = &["result"];
+    const WIRE: Wire = Wire {
+        region: "Asia",
+        instruments: &["{COIN}_USDT"],
+        currency: Currency::Dollar,
+        depth: 100,
+        books: Books::Whole,
+        numbers: Numbers::Short,
+        size_places: 8,
+        rate_places: 4,
+        derived: Derived::OpeningFromPercentage,
+        nothing: "null",
+        quirks: &[Quirk::ShortSide, Quirk::Crossed],
+        ticker: r#"{"time":{time_s},"time_ms":{time_ms},"channel":"spot.tickers",
+            "event":"update","result":{"currency_pair":"{instrument}","last":"{trade}",
+            "lowest_ask":"{ask_price}","highest_bid":"{bid_price}",
+            "change_percentage":"{percentage}","base_volume":"{volume}",
+            "quote_volume":"{quote_volume}","high_24h":"{max}","low_24h":"{min}"}}"#,
+        flattened: r#"{"time_ms":{time_ms},"last":"{trade}","high_24h":"{max}","low_24h":"{min}",
+            "highest_bid":"{bid_price}","base_volume":"{volume}",
+            "change_percentage":"{percentage}"}"#,
+        order_book: r#"{"time":{sent_s},"time_ms":{sent_ms},"channel":"spot.order_book",
+            "event":"update","result":{"t":{time_ms},"lastUpdateId":{sequence},
+            "s":"{instrument}","l":"100","bids":[{bids}],"asks":[{asks}]}}"#,
+        snapshot: None,
+        level: r#"["{price}","{size}"]"#,
+        control: &[
+            r#"{"time":{time_s},"time_ms":{time_ms},"conn_id":"simulated",
+            "channel":"spot.order_book","event":"subscribe","payload":["{instrument}","100",
+            "100ms"],"result":{"status":"success"}}"#,
+            r#"{"time":{time_s},"time_ms":{time_ms},"channel":"spot.tickers","event":"subscribe",
+            "error":{"code":2,"message":"unknown currency pair"},"result":{"status":"fail"}}"#,
+            r#"{"time":{time_s},"time_ms":{time_ms},"channel":"spot.pong","event":"",
+            "result":null}"#,
+        ],
+    };
+
+    /// <https://www.gate.com/docs/developers/apiv4/ws/en/#tickers-channel>: the percentage is
+    /// against the price of 24 hours ago, which is not sent, but follows from it. The time stands
+    /// beside the payload.
+    fn ticker<T: Text>(
+        key: &[u8],
+        reader: &mut Reader<T>,
+        ticker: &mut Ticker<T::Value>,
+    ) -> Result<()> {
+        match key {
+            b"last" => ticker.read_trade(reader),
+            b"high_24h" => ticker.read(Column::Max, reader),
+            b"low_24h" => ticker.read(Column::Min, reader),
+            b"base_volume" => ticker.read(Column::Volume, reader),
+            b"change_percentage" => ticker.read(Column::Rate, reader),
+            b"time_ms" => ticker.time.read(1, reader),
+            b"time" => ticker.time.read(0, reader),
+            b"channel" => expect_word(reader, &["spot.tickers"]),
+            _ => reader.skip(),
+        }
+    }
+
+    fn complete<V: Value>(ticker: &mut Ticker<V>) -> Result<()> {
+        ticker.opening_from_percentage()?;
+        ticker.previous_close_is_opening();
+        ticker.change_since(Column::Opening)
+    }
+
+    /// <https://www.gate.com/docs/developers/apiv4/ws/en/#order-book-channel>. `spot.order_book`
+    /// has whole books under `bids` and `asks`. `spot.order_book_update` and `spot.obu` have
+    /// changes under `b` and `a`, whole ones where `full` is true, and may lack a side.
+    fn order_book<T: Text>(
+        key: &[u8],
+        reader: &mut Reader<T>,
+        book: &mut OrderBook<T::Value>,
+    ) -> Result<()> {
+        match key {
+            b"bids" => book.base_bids(reader, Pair),
+            b"asks" => book.base_asks(reader, Pair),
+            b"b" => book.kept_bids(reader, Pair),
+            b"a" => book.kept_asks(reader, Pair),
+            b"lastUpdateId" | b"u" => read_once(&mut book.sequence.last, reader),
+            b"U" => read_once(&mut book.sequence.first, reader),
+            b"full" => {
+                let full = reader.skipped()? == b"true";
+                book.becomes(if full { Form::Snapshot } else { Form::Delta });
+                Ok(())
+            }
+            b"s" => instrument(reader, book),
+            b"t" => book.time.read(2, reader),
+            b"time_ms" => book.time.read(1, reader),
+            b"time" => book.time.read(0, reader),
+            b"channel" => channel(reader, book),
+            _ => reader.skip(),
+        }
+    }
+
+    fn control(message: &Members) -> Option<Control> {
+        if message.get("channel").ends_with(b".pong") {
+            return Some(Control::Heartbeat);
+        }
+        if !matches!(message.get("event"), b"subscribe" | b"unsubscribe") {
+            return None;
+        }
+        let failed =
+            !message.get("error").is_empty() || message.within("result").get("status") == b"fail";
+        Some(if failed { Control::Error } else { Control::Subscription })
+    }
+}
+
+/// The channel tells changes from whole books.
+fn channel<T: Text>(reader: &mut Reader<T>, book: &mut OrderBook<T::Value>) -> Result<()> {
+    match reader.string_if_any()? {
+        Some(b"spot.order_book_update" | b"spot.obu") => {
+            book.becomes(Form::Delta);
+            (book.sides_optional, book.numbered) = (true, true);
+            Ok(())
+        }
+        None | Some(b"spot.order_book") => Ok(()),
+        Some(_) => Err(Error::Kind),
+    }
+}
+
+/// `BTC_USDT`, or `ob.BTC_USDT.50`, which says how deep the book is.
+fn instrument<T: Text>(reader: &mut Reader<T>, book: &mut OrderBook<T::Value>) -> Result<()> {
+    book.read_instrument(reader)?;
+    let depth = book
+        .instrument
+        .strip_prefix(b"ob.")
+        .and_then(|name| name.rsplit(|byte| *byte == b'.').next());
+    book.depth = match depth {
+        Some(depth) => std::str::from_utf8(depth).ok().and_then(|depth| depth.parse().ok()),
+        None => Some(UNCUT),
+    };
+    Ok(())
+}

@@ -1,0 +1,11 @@
+//! The words in which an exchange's file is written.
+
+pub(super) use super::{Rules, expect_word, read_once};
+pub(super) use crate::control::{Control, Members};
+pub(super) use crate::error::{Error, Result};
+pub(super) use crate::json::Reader;
+pub(super) use crate::json::text::Text;
+pub(super) use crate::number::Value;
+pub(super) use crate::order_book::OrderBook;
+pub(super) use crate::simulate::wire::{Books, Currency, Derived, Numbers, Quirk, Wire};
+pub(super) use crate::ticker::{Column, Ticker};

@@ -1,0 +1,106 @@
+//! Upbit: whole books in units of an ask and a bid, tickers of the UTC day.
+
+use super::prelude::*;
+use crate::json::shape::Members as Unit;
+
+const UNIT: Unit<4> = Unit::new(["ask_price", "bid_price", "ask_size", "bid_size"]);
+const SIMPLE_UNIT: Unit<4> = Unit::new(["ap", "bp", "as", "bs"]);
+
+pub struct Upbit;
+
+impl Rules for Upbit {
+    const NAME: &'static str = "upbit";
+    const WIRE: Wire = Wire {
+        region: "Korea",
+        instruments: &["KRW-{COIN}"],
+        currency: Currency::Won,
+        depth: 30,
+        books: Books::Whole,
+        numbers: Numbers::Java,
+        size_places: 8,
+        rate_places: 10,
+        derived: Derived::Nothing,
+        nothing: "null",
+        quirks: &[Quirk::ShortSide, Quirk::Crossed, Quirk::Snapshot],
+        ticker: r#"{"type":"ticker","code":"{instrument}","opening_price":{opening},
+            "high_price":{max},"low_price":{min},"trade_price":{trade},
+            "prev_closing_price":{prev_closing},"acc_trade_price":{day_quote_volume},
+            "change":"{direction}","change_price":{absolute_change},
+            "signed_change_price":{change},"change_rate":{absolute_rate},
+            "signed_change_rate":{rate},"ask_bid":"ASK","trade_volume":{trade_size},
+            "acc_trade_volume":{day_volume},"trade_date":"20261102","trade_time":"000000",
+            "trade_timestamp":{time_ms},"acc_ask_volume":{trade_size},
+            "acc_bid_volume":{trade_size},"highest_52_week_price":{year_max},
+            "highest_52_week_date":"2026-05-20","lowest_52_week_price":{year_min},
+            "lowest_52_week_date":"2025-12-01","trade_status":null,"market_state":"ACTIVE",
+            "market_state_for_ios":null,"is_trading_suspended":false,"delisting_date":null,
+            "market_warning":"NONE","timestamp":{time_ms},"acc_trade_price_24h":{quote_volume},
+            "acc_trade_volume_24h":{volume},"stream_type":"REALTIME"}"#,
+        flattened: r#"{"timestamp":{time_ms},"opening_price":{opening},"trade_price":{trade},
+            "high_price":{max},"low_price":{min},"prev_closing_price":{prev_closing},
+            "acc_trade_volume_24h":{volume},"signed_change_price":{change},
+            "signed_change_rate":{rate}}"#,
+        order_book: r#"{"type":"orderbook","code":"{instrument}","timestamp":{time_ms},
+            "total_ask_size":{total_ask},"total_bid_size":{total_bid},
+            "orderbook_units":[{units}],"stream_type":"REALTIME","level":0}"#,
+        snapshot: Some(
+            r#"{"type":"orderbook","code":"{instrument}","timestamp":{time_ms},
+            "total_ask_size":{total_ask},"total_bid_size":{total_bid},
+            "orderbook_units":[{units}],"stream_type":"SNAPSHOT","level":0}"#,
+        ),
+        level: r#"{"ask_price":{ask_price},"bid_price":{bid_price},"ask_size":{ask_size},
+            "bid_size":{bid_size}}"#,
+        control: &[
+            r#"{"status":"UP"}"#,
+            r#"{"error":{"name":"WRONG_FORMAT","message":"요청을 읽을 수 없습니다."}}"#,
+        ],
+    };
+
+    /// <https://docs.upbit.com/kr/reference/websocket-ticker>: the rate is a fraction, the change
+    /// is against yesterday's close at 0:00 UTC, and of all columns the volume alone is of a
+    /// rolling 24 hours. Each key has a short form, format `SIMPLE`.
+    fn ticker<T: Text>(
+        key: &[u8],
+        reader: &mut Reader<T>,
+        ticker: &mut Ticker<T::Value>,
+    ) -> Result<()> {
+        match key {
+            b"opening_price" | b"op" => ticker.read(Column::Opening, reader),
+            b"trade_price" | b"tp" => ticker.read(Column::Trade, reader),
+            b"high_price" | b"hp" => ticker.read(Column::Max, reader),
+            b"low_price" | b"lp" => ticker.read(Column::Min, reader),
+            b"prev_closing_price" | b"pcp" => ticker.read(Column::PrevClosing, reader),
+            b"acc_trade_volume_24h" | b"atv24h" => ticker.read(Column::Volume, reader),
+            b"signed_change_price" | b"scp" => ticker.read(Column::Change, reader),
+            b"signed_change_rate" | b"scr" => ticker.read(Column::Rate, reader),
+            b"timestamp" | b"tms" => ticker.time.read(0, reader),
+            b"type" | b"ty" => expect_word(reader, &["ticker"]),
+            _ => reader.skip(),
+        }
+    }
+
+    fn complete<V: Value>(_: &mut Ticker<V>) -> Result<()> {
+        Ok(())
+    }
+
+    /// <https://docs.upbit.com/kr/reference/websocket-orderbook>: up to 30 units, all of them in
+    /// every message; a side that is shorter is padded with zeros.
+    fn order_book<T: Text>(
+        key: &[u8],
+        reader: &mut Reader<T>,
+        book: &mut OrderBook<T::Value>,
+    ) -> Result<()> {
+        match key {
+            b"orderbook_units" => book.units(reader, &UNIT),
+            b"obu" => book.units(reader, &SIMPLE_UNIT),
+            b"timestamp" | b"tms" => book.time.read(0, reader),
+            b"type" | b"ty" => expect_word(reader, &["orderbook"]),
+            _ => reader.skip(),
+        }
+    }
+
+    /// <https://docs.upbit.com/reference/connection>: `{"status":"UP"}`, and errors.
+    fn control(message: &Members) -> Option<Control> {
+        message.has("status").then_some(Control::Status)
+    }
+}

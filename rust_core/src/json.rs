@@ -1,0 +1,378 @@
+//! A pull reader over JSON text, or over JSON text that is itself escaped inside a JSON string.
+//!
+//! What is asked for is checked; what is skipped is only followed (quotes and brackets). Every
+//! method works on arbitrary bytes and none recurses. A reader is a slice and nothing else, so
+//! that it is copied freely and stays in registers; `seldom` keeps it there around cold calls.
+
+pub mod block;
+pub mod shape;
+pub mod string;
+pub mod text;
+
+use std::marker::PhantomData;
+
+use crate::error::{Error, Result};
+use crate::number::{Number, Value};
+use block::Block;
+use string::run;
+use text::Text;
+
+/// What has not been read yet of a text that is written as `T` says.
+#[derive(Debug)]
+pub struct Reader<'a, T> {
+    rest: &'a [u8],
+    text: PhantomData<T>,
+}
+
+impl<T> Clone for Reader<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Reader<'_, T> {}
+
+impl<'a, T: Text> Reader<'a, T> {
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Reader { rest: bytes, text: PhantomData }
+    }
+
+    /// What has not been read yet.
+    #[inline(always)]
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// The byte that comes next.
+    #[inline(always)]
+    pub fn peek(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
+    /// Whether nothing but white space is left.
+    pub fn is_at_end(&mut self) -> bool {
+        self.space();
+        self.rest.is_empty()
+    }
+
+    /// Reads an object. `member` gets each key, as written, and must read or skip its value.
+    #[inline(always)]
+    pub fn object(
+        &mut self,
+        mut member: impl FnMut(&mut Self, &'a [u8]) -> Result<()>,
+    ) -> Result<()> {
+        self.expect(b'{')?;
+        if !self.first_key()? {
+            return Ok(());
+        }
+        loop {
+            let key = self.key()?;
+            member(self, key)?;
+            if !self.literal(T::NEXT_KEY) && !self.next_key()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Opens an array; whether it has an element.
+    #[inline(always)]
+    pub fn open_array(&mut self) -> Result<bool> {
+        self.expect(b'[')?;
+        self.space();
+        Ok(!self.byte(b']'))
+    }
+
+    /// After an element: whether there is another. If not, the array is closed.
+    #[inline(always)]
+    pub fn next_element(&mut self) -> Result<bool> {
+        if self.literal(b", ") || self.comma() {
+            self.space();
+            return Ok(true);
+        }
+        self.expect(b']')?;
+        Ok(false)
+    }
+
+    /// Reads one value, or each of an array of values.
+    #[inline(always)]
+    pub fn each(&mut self, mut value: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        if self.peek() != Some(b'[') {
+            return value(self);
+        }
+        let mut more = self.open_array()?;
+        while more {
+            value(self)?;
+            more = self.next_element()?;
+        }
+        Ok(())
+    }
+
+    /// Reads a number, bare or as a string.
+    #[inline(always)]
+    pub fn number(&mut self) -> Result<Number<'a, T::Value>> {
+        let quoted = self.literal(T::QUOTE);
+        let (value, length) = match self.rest.first_chunk().and_then(T::Value::usual) {
+            Some(usual) => usual,
+            None => T::Value::parse(self.rest)?,
+        };
+        let (text, rest) = self.rest.split_at_checked(length).ok_or(Error::Number)?;
+        self.rest = rest;
+        if quoted && !self.literal(T::QUOTE) {
+            return Err(Error::Number);
+        }
+        Ok(Number { value, text })
+    }
+
+    /// Reads a number; nothing where null or an empty string stands for it.
+    #[inline(always)]
+    pub fn number_if_any(&mut self) -> Result<Option<Number<'a, T::Value>>> {
+        if self.null() || self.empty_string() { Ok(None) } else { self.number().map(Some) }
+    }
+
+    /// Reads a string, as written: its escapes are not decoded.
+    #[inline(always)]
+    pub fn string(&mut self) -> Result<&'a [u8]> {
+        if !self.literal(T::QUOTE) {
+            return Err(Error::Syntax);
+        }
+        self.rest_of_string()
+    }
+
+    /// Reads a string, or skips what is none.
+    pub fn string_if_any(&mut self) -> Result<Option<&'a [u8]>> {
+        if self.rest.starts_with(T::QUOTE) {
+            self.string().map(Some)
+        } else {
+            self.skip().map(|()| None)
+        }
+    }
+
+    /// Whether the value that comes next is null, which is then read.
+    #[inline(always)]
+    pub fn null(&mut self) -> bool {
+        self.literal(b"null")
+    }
+
+    /// Whether the value that comes next is an empty string, which is then read.
+    #[inline(always)]
+    fn empty_string(&mut self) -> bool {
+        let mut reader = *self;
+        let empty = reader.literal(T::QUOTE) && reader.literal(T::QUOTE);
+        if empty {
+            *self = reader;
+        }
+        empty
+    }
+
+    /// Steps over one value.
+    #[inline(always)]
+    pub fn skip(&mut self) -> Result<()> {
+        if self.literal(T::QUOTE) {
+            return self.rest_of_string().map(drop);
+        }
+        match self.peek() {
+            Some(b'{' | b'[') => self.seldom(Self::skip_container),
+            _ => self.skip_scalar(),
+        }
+    }
+
+    /// Steps over one value; what was stepped over.
+    pub fn skipped(&mut self) -> Result<&'a [u8]> {
+        let start = self.rest;
+        self.skip()?;
+        let length = start.len() - self.rest.len();
+        Ok(start[..length].trim_ascii_end())
+    }
+
+    #[inline(always)]
+    fn skip_scalar(&mut self) -> Result<()> {
+        let end = match self.rest.first_chunk().map(|chunk| Block::load(chunk).find_end_of_scalar())
+        {
+            Some(end) if end < 16 => end,
+            _ => {
+                self.rest.iter().position(|byte| b",]}\"".contains(byte)).unwrap_or(self.rest.len())
+            }
+        };
+        self.rest = &self.rest[end..];
+        if end > 0 { Ok(()) } else { Err(Error::Syntax) }
+    }
+
+    #[inline(never)]
+    fn skip_container(&mut self) -> Result<()> {
+        let mut open = 1u64; // a one, then a bit for each container: whether it is an array
+        loop {
+            let byte = self.peek().ok_or(Error::Syntax)?;
+            match byte {
+                b'{' | b'[' if open >> 63 == 1 => return Err(Error::Depth),
+                b'{' | b'[' => open = open << 1 | u64::from(byte == b'['),
+                b'}' | b']' if open & 1 == u64::from(byte == b']') => open >>= 1,
+                b'"' | b'\\' if self.literal(T::QUOTE) => {
+                    self.rest_of_string()?;
+                    continue;
+                }
+                b'}' | b']' | b'"' | b'\\' => return Err(Error::Syntax),
+                _ => {
+                    let plain = self
+                        .rest
+                        .first_chunk()
+                        .map_or(1, |chunk| Block::load(chunk).find_structure());
+                    self.rest = &self.rest[plain.max(1)..];
+                    continue;
+                }
+            }
+            self.rest = &self.rest[1..];
+            if open == 1 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What is left of an array after one of its values.
+    #[inline(always)]
+    fn rest_of_array(&mut self) -> Result<()> {
+        while self.literal(T::NEXT_KEY) {
+            self.rest_of_string()?;
+        }
+        if self.byte(b']') { Ok(()) } else { self.seldom(Self::any_rest_of_array) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn any_rest_of_array(&mut self) -> Result<()> {
+        while self.comma() {
+            self.skip()?;
+        }
+        self.space();
+        self.expect(b']')
+    }
+
+    /// What is left of a string after its opening quote.
+    #[inline(always)]
+    fn rest_of_string(&mut self) -> Result<&'a [u8]> {
+        let start = self.rest;
+        loop {
+            let run = run(self.rest);
+            self.rest = self.rest.get(run..).ok_or(Error::Syntax)?;
+            if self.literal(T::QUOTE) {
+                return Ok(&start[..start.len() - self.rest.len() - T::QUOTE.len()]);
+            }
+            self.seldom(Self::escape)?;
+        }
+    }
+
+    /// Steps over an escape of the text; where the text is escaped, that is an escaped backslash
+    /// and what follows it.
+    #[cold]
+    #[inline(never)]
+    fn escape(&mut self) -> Result<()> {
+        let length = match *self.rest {
+            [b'\\', b'\\', b'\\', _, ..] if T::ESCAPED => 4,
+            [b'\\', b'\\', byte, ..] if T::ESCAPED && byte != b'"' && byte != b'\\' => 3,
+            [b'\\', _, ..] if !T::ESCAPED => 2,
+            [b'\\', ..] => return Err(Error::Escape),
+            _ => return Err(Error::Syntax),
+        };
+        self.rest = &self.rest[length..];
+        Ok(())
+    }
+
+    /// A key after its opening quote, and the colon.
+    #[inline(always)]
+    fn key(&mut self) -> Result<&'a [u8]> {
+        let run = run(self.rest);
+        let (key, rest) = self.rest.split_at_checked(run).ok_or(Error::Syntax)?;
+        if let Some(rest) = rest.strip_prefix(T::AFTER_KEY) {
+            self.rest = rest;
+            self.space();
+            return Ok(key);
+        }
+        self.seldom(Self::any_key)
+    }
+
+    #[inline(never)]
+    fn any_key(&mut self) -> Result<&'a [u8]> {
+        let key = self.rest_of_string()?;
+        if key.windows(5).any(|part| matches!(part, [b'\\', b'u', b'0', b'0', b'0'..=b'7'])) {
+            return Err(Error::Escape); // it may spell a key that is read: to be decoded first
+        }
+        self.space();
+        self.expect(b':')?;
+        self.space();
+        Ok(key)
+    }
+
+    #[inline(always)]
+    fn first_key(&mut self) -> Result<bool> {
+        if self.literal(T::QUOTE) {
+            return Ok(true);
+        }
+        self.space();
+        if self.byte(b'}') {
+            return Ok(false);
+        }
+        if self.literal(T::QUOTE) { Ok(true) } else { Err(Error::Syntax) }
+    }
+
+    #[inline(always)]
+    fn next_key(&mut self) -> Result<bool> {
+        self.space();
+        if self.byte(b'}') {
+            return Ok(false);
+        }
+        if self.comma() && self.literal(T::QUOTE) { Ok(true) } else { Err(Error::Syntax) }
+    }
+
+    /// Makes a call that the compiler does not inline on a copy, so that the reader itself stays
+    /// in registers.
+    #[inline(always)]
+    fn seldom<R>(&mut self, call: impl FnOnce(&mut Self) -> R) -> R {
+        let mut copy = *self;
+        let result = call(&mut copy);
+        *self = copy;
+        result
+    }
+
+    #[inline(always)]
+    fn comma(&mut self) -> bool {
+        self.space();
+        let comma = self.byte(b',');
+        if comma {
+            self.space();
+        }
+        comma
+    }
+
+    #[inline(always)]
+    pub fn space(&mut self) {
+        while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = self.rest {
+            self.rest = rest;
+        }
+    }
+
+    #[inline(always)]
+    fn byte(&mut self, byte: u8) -> bool {
+        match self.rest {
+            [first, rest @ ..] if *first == byte => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    #[inline(always)]
+    fn expect(&mut self, byte: u8) -> Result<()> {
+        if self.byte(byte) { Ok(()) } else { Err(Error::Syntax) }
+    }
+
+    #[inline(always)]
+    fn literal(&mut self, literal: &'static [u8]) -> bool {
+        match self.rest.strip_prefix(literal) {
+            Some(rest) => {
+                self.rest = rest;
+                true
+            }
+            None => false,
+        }
+    }
+}

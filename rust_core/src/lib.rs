@@ -1,0 +1,25 @@
+//! Raw websocket messages of crypto exchanges in, exact records out.
+//!
+//! The way of the data: [`batch`] takes Kafka values; [`envelope`] finds their items; [`exchange`]
+//! reads each with [`json`] and [`number`] into a [`ticker`] or an [`order_book`]; [`books`] keeps
+//! what comes as changes; [`record`] writes what downstream reads. What cannot be read is an
+//! [`error`], what is no market data a [`control`] message. `python` is the boundary. Beside it all,
+//! [`simulate`] is a market that writes what the exchanges would, and knows the truth.
+#![deny(unsafe_code)]
+
+pub mod batch;
+mod book;
+mod books;
+pub mod control;
+mod envelope;
+pub mod error;
+pub mod exchange;
+mod json;
+mod number;
+mod order_book;
+#[cfg(feature = "python")]
+pub mod python;
+mod record;
+pub mod simulate;
+mod ticker;
+mod time;

@@ -1,0 +1,254 @@
+//! The boundary to Python, and the only file that knows of it: bytes in, bytes out, one call a batch.
+
+use std::sync::{Mutex, PoisonError};
+
+use memchr::memchr_iter;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::sync::MutexExt;
+use pyo3::types::{PyBytes, PyDict};
+
+use crate::batch::{self, Input, Kind, Outcome, Row};
+use crate::control::CONTROLS;
+use crate::error::Error;
+use crate::exchange::ALL;
+use crate::simulate::{self, Style};
+
+/// Exact records from the raw websocket messages of crypto exchanges.
+#[pymodule(gil_used = false)]
+mod _core {
+    #[pymodule_export]
+    use super::{Batch, Decoder, Market, Reject, Stretch, exchange_names, reject_reasons};
+
+    /// How the extension was built: `release` or `debug`.
+    #[pymodule_export]
+    const BUILD_PROFILE: &str = if cfg!(debug_assertions) { "debug" } else { "release" };
+}
+
+/// The exchanges that can be decoded, and the other names of each.
+#[pyfunction]
+fn exchange_names() -> Vec<(&'static str, Vec<&'static str>)> {
+    ALL.iter().map(|exchange| (exchange.name, exchange.aliases.to_vec())).collect()
+}
+
+/// The codes that `Reject.reason` can have, and what each means.
+#[pyfunction]
+fn reject_reasons(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let reasons = PyDict::new(py);
+    for error in Error::ALL {
+        if !reasons.contains(error.code())? {
+            reasons.set_item(error.code(), error.detail())?;
+        }
+    }
+    Ok(reasons)
+}
+
+/// Decodes batches of one kind, and keeps the order books from batch to batch.
+#[pyclass(frozen)]
+struct Decoder(Mutex<batch::Decoder>);
+
+#[pymethods]
+impl Decoder {
+    #[new]
+    fn new(kind: &str, exchanges: Vec<(String, String, usize)>) -> PyResult<Self> {
+        let kind = kind_of(kind)?;
+        let rows: PyResult<Vec<Row>> = exchanges.into_iter().map(row).collect();
+        Ok(Decoder(Mutex::new(batch::Decoder::new(kind, rows?))))
+    }
+
+    /// Decodes Kafka values, of whose records `timestamps` has the times in milliseconds.
+    #[pyo3(signature = (values, timestamps=None))]
+    #[expect(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
+    fn decode(
+        &self,
+        py: Python<'_>,
+        values: Vec<PyBackedBytes>,
+        timestamps: Option<Vec<Option<i64>>>,
+    ) -> PyResult<Batch> {
+        let timestamps = timestamps.unwrap_or_else(|| vec![None; values.len()]);
+        if timestamps.len() != values.len() {
+            let text = format!("{} timestamps for {} values", timestamps.len(), values.len());
+            return Err(PyValueError::new_err(text));
+        }
+        let inputs =
+            values.iter().zip(timestamps).map(|(value, timestamp)| Input { value, timestamp });
+        self.run(py, inputs)
+    }
+
+    /// Decodes a block of lines, each an envelope. Blank lines are none.
+    #[expect(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
+    fn decode_lines(&self, py: Python<'_>, block: PyBackedBytes) -> PyResult<Batch> {
+        let ends = memchr_iter(b'\n', &block).chain([block.len()]);
+        let lines = ends.scan(0, |start, end| {
+            let line = &block[*start..end];
+            *start = (end + 1).min(block.len());
+            Some(line)
+        });
+        let values = lines.filter(|line| !line.trim_ascii().is_empty());
+        self.run(py, values.map(|value| Input { value, timestamp: None }))
+    }
+}
+
+impl Decoder {
+    fn run<'a>(
+        &self,
+        py: Python<'_>,
+        inputs: impl Iterator<Item = Input<'a>> + Send,
+    ) -> PyResult<Batch> {
+        // a panic of an earlier call, which no input should cause, has left at most one message half done
+        let mut decoder = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        let decoder = &mut *decoder;
+        let outcome = py.detach(|| decoder.decode(inputs));
+        Batch::new(py, decoder.records(), outcome)
+    }
+}
+
+/// What became of a batch.
+#[pyclass(frozen, get_all)]
+struct Batch {
+    /// The records, a line of JSON each.
+    records: Py<PyBytes>,
+    rejects: Vec<Py<Reject>>,
+    envelopes: u64,
+    /// By exchange, what became of its items.
+    counts: Py<PyDict>,
+}
+
+impl Batch {
+    fn new(py: Python<'_>, records: &[u8], outcome: Outcome) -> PyResult<Self> {
+        let counts = PyDict::new(py);
+        for (exchange, of) in ALL.iter().zip(&outcome.counts).filter(|(_, of)| of.items > 0) {
+            let row = PyDict::new(py);
+            row.set_item("items", of.items)?;
+            row.set_item("decoded", of.decoded)?;
+            row.set_item("records", of.records)?;
+            for (sort, count) in CONTROLS.iter().zip(of.control) {
+                row.set_item(format!("control_{sort}"), count)?;
+            }
+            row.set_item("warming", of.warming)?;
+            row.set_item("outdated", of.outdated)?;
+            row.set_item("rejected", of.rejected)?;
+            counts.set_item(exchange.name, row)?;
+        }
+        let rejects: PyResult<_> =
+            outcome.rejects.into_iter().map(|reject| Py::new(py, Reject(reject))).collect();
+        Ok(Batch {
+            records: PyBytes::new(py, records).unbind(),
+            rejects: rejects?,
+            envelopes: outcome.envelopes,
+            counts: counts.unbind(),
+        })
+    }
+}
+
+/// What was set aside, and why.
+#[pyclass(frozen)]
+struct Reject(batch::Reject);
+
+#[pymethods]
+impl Reject {
+    /// Which value of the batch it came from.
+    #[getter]
+    fn index(&self) -> usize {
+        self.0.index
+    }
+
+    /// Which item of the envelope; `None` if it is all of the value.
+    #[getter]
+    fn item(&self) -> Option<usize> {
+        self.0.item
+    }
+
+    /// The exchange, if the envelope is of a known one.
+    #[getter]
+    fn exchange(&self) -> Option<&'static str> {
+        self.0.exchange
+    }
+
+    /// A short fixed code.
+    #[getter]
+    fn reason(&self) -> &'static str {
+        self.0.error.code()
+    }
+
+    /// The reason for people.
+    #[getter]
+    fn detail(&self) -> &'static str {
+        self.0.error.detail()
+    }
+
+    /// An envelope with the item alone, or the whole value, as it came.
+    #[getter]
+    fn value<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.value)
+    }
+
+    fn __repr__(&self) -> String {
+        let batch::Reject { index, item, .. } = self.0;
+        let item = item.map_or("None".to_owned(), |item| item.to_string());
+        format!("Reject(index={index}, item={item}, reason={:?})", self.reason())
+    }
+}
+
+/// A made-up market of one exchange and one kind: envelopes, and the truth about them.
+#[pyclass(frozen)]
+struct Market(Mutex<simulate::Market>);
+
+#[pymethods]
+impl Market {
+    #[new]
+    fn new(exchange: &str, kind: &str, style: &str, seed: u64, truth: bool) -> PyResult<Self> {
+        let style = match style {
+            "exchange" => Style::Exchange,
+            "reserialised" => Style::Reserialised,
+            "flattened" => Style::Flattened,
+            _ => return Err(PyValueError::new_err(format!("no style is called {style:?}"))),
+        };
+        let market = simulate::Market::new(place_of(exchange)?, kind_of(kind)?, style, seed, truth);
+        Ok(Market(Mutex::new(market)))
+    }
+
+    /// The next envelopes: whole lines, of at least so many bytes.
+    fn envelopes(&self, py: Python<'_>, at_least: usize) -> Stretch {
+        let mut market = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        let market = &mut *market;
+        let block = py.detach(|| market.envelopes(at_least));
+        Stretch {
+            lines: PyBytes::new(py, &block.lines).unbind(),
+            truth: PyBytes::new(py, &block.truth).unbind(),
+            envelopes: block.envelopes,
+            items: block.items,
+            control: block.control,
+        }
+    }
+}
+
+/// A stretch of a made-up market.
+#[pyclass(frozen, get_all)]
+struct Stretch {
+    lines: Py<PyBytes>,
+    truth: Py<PyBytes>,
+    envelopes: u64,
+    items: u64,
+    control: u64,
+}
+
+fn kind_of(kind: &str) -> PyResult<Kind> {
+    match kind {
+        "ticker" => Ok(Kind::Ticker),
+        "orderbook" => Ok(Kind::OrderBook),
+        _ => Err(PyValueError::new_err(format!(
+            "kind must be 'ticker' or 'orderbook', not {kind:?}"
+        ))),
+    }
+}
+
+fn row((name, region, depth): (String, String, usize)) -> PyResult<Row> {
+    Ok(Row { exchange: place_of(&name)?, region, depth })
+}
+
+fn place_of(name: &str) -> PyResult<usize> {
+    let place = ALL.iter().position(|exchange| exchange.name == name);
+    place.ok_or_else(|| PyValueError::new_err(format!("no decoder for exchange {name:?}")))
+}

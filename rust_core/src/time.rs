@@ -1,0 +1,167 @@
+//! The time of an event: read in whatever unit an exchange sends it, written as the records have it.
+
+use jiff::Timestamp;
+use jiff::tz::Offset;
+
+use crate::error::{Error, Result};
+use crate::json::Reader;
+use crate::json::text::Text;
+use crate::number::Value;
+
+/// Microseconds since 1970, UTC.
+pub type Micros = i64;
+
+/// The last microsecond that can be written with a year of four digits.
+pub const LATEST: Micros = 253_402_207_200_999_999;
+
+/// The best of the times that a message has.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EventTime {
+    micros: Option<Micros>,
+    rank: u8,
+    seen: u8,
+}
+
+impl EventTime {
+    /// Reads a time. Of several, the one of the highest rank counts; none may stand there twice.
+    pub fn read<T: Text>(&mut self, rank: u8, reader: &mut Reader<T>) -> Result<()> {
+        let micros = read(reader)?;
+        self.note(rank, micros)
+    }
+
+    /// Reads an identifier that begins with a time of 13 digits, in milliseconds.
+    pub fn read_id<T: Text>(&mut self, rank: u8, reader: &mut Reader<T>) -> Result<()> {
+        let id = reader.skipped()?;
+        let start = id.iter().position(u8::is_ascii_digit).unwrap_or(0); // behind the quote
+        let time = id.get(start..start + 13).and_then(milliseconds);
+        self.note(rank, time.map(|milliseconds| milliseconds * 1000))
+    }
+
+    fn note(&mut self, rank: u8, micros: Option<Micros>) -> Result<()> {
+        let bit = 1 << rank;
+        if self.seen & bit != 0 {
+            return Err(Error::Duplicate);
+        }
+        self.seen |= bit;
+        if micros.is_some() && (self.micros.is_none() || rank > self.rank) {
+            (self.micros, self.rank) = (micros, rank);
+        }
+        Ok(())
+    }
+
+    /// Takes over a time from the object around this one, if there is none of its own.
+    pub fn inherit(&mut self, outer: &EventTime) {
+        if outer.micros.is_some() && (self.micros.is_none() || outer.rank > self.rank) {
+            (self.micros, self.rank) = (outer.micros, outer.rank);
+        }
+    }
+
+    pub fn micros(&self) -> Option<Micros> {
+        self.micros
+    }
+}
+
+/// A time, or nothing where it is null, empty or not after 1970 began.
+fn read<T: Text>(reader: &mut Reader<T>) -> Result<Option<Micros>> {
+    let mut ahead = *reader;
+    if let Ok(text) = ahead.string()
+        && text.get(4) == Some(&b'-')
+    {
+        *reader = ahead;
+        return from_rfc3339(text);
+    }
+    match reader.number_if_any() {
+        Ok(Some(number)) => match milliseconds(number.text) {
+            Some(milliseconds) => Ok(Some(milliseconds * 1000)),
+            None => from_number(&number.value),
+        },
+        Ok(None) => Ok(None),
+        Err(Error::Number) => Err(Error::Time),
+        Err(error) => Err(error),
+    }
+}
+
+/// The usual number of 13 digits, which is in milliseconds.
+#[inline(always)]
+fn milliseconds(text: &[u8]) -> Option<i64> {
+    let digits: &[u8; 13] = text.try_into().ok()?;
+    let value = |sum: Option<i64>, digit: &u8| {
+        Some(sum? * 10 + i64::from(digit.checked_sub(b'0').filter(|digit| *digit < 10)?))
+    };
+    digits.iter().fold(Some(0), value).filter(|milliseconds| *milliseconds >= 100_000_000_000)
+}
+
+fn from_rfc3339(text: &[u8]) -> Result<Option<Micros>> {
+    let text = std::str::from_utf8(text).map_err(|_| Error::Utf8)?;
+    let time: Timestamp = text.parse().map_err(|_| Error::Time)?;
+    after_1970(time.as_microsecond())
+}
+
+/// The unit follows from the magnitude: seconds, milliseconds, microseconds or nanoseconds.
+fn from_number<V: Value>(value: &V) -> Result<Option<Micros>> {
+    let at_least = |exponent: usize| {
+        V::power_of_ten(V::PLACES + exponent).is_some_and(|least| *value >= least)
+    };
+    let unit = match () {
+        () if at_least(17) => V::PLACES + 3,
+        () if at_least(14) => V::PLACES,
+        () if at_least(11) => V::PLACES - 3,
+        () => V::PLACES - 6,
+    };
+    let micros = value.div_floor(&V::power_of_ten(unit).ok_or(Error::Range)?);
+    after_1970(micros.to_i64().ok_or(Error::Time)?)
+}
+
+fn after_1970(micros: Micros) -> Result<Option<Micros>> {
+    if micros > LATEST { Err(Error::Time) } else { Ok((micros > 0).then_some(micros)) }
+}
+
+/// Writes times of day; remembers the last second, as the next time is mostly in the same.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    second: i64,
+    text: [u8; 32],
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Clock { second: i64::MIN, text: *b"0000-00-00 00:00:00.000000+00:00" }
+    }
+}
+
+impl Clock {
+    /// `2024-10-23 10:25:00.050791+00:00`
+    #[inline(always)]
+    pub fn text(&mut self, micros: Micros) -> &[u8; 32] {
+        let (second, fraction) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
+        if second != self.second {
+            self.turn_to(second);
+        }
+        write_digits(&mut self.text[20..26], fraction);
+        &self.text
+    }
+
+    #[cold]
+    fn turn_to(&mut self, second: i64) {
+        self.second = second;
+        let time = Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH);
+        let time = Offset::UTC.to_datetime(time);
+        for (at, number) in [
+            (0..4, i64::from(time.year())),
+            (5..7, i64::from(time.month())),
+            (8..10, i64::from(time.day())),
+            (11..13, i64::from(time.hour())),
+            (14..16, i64::from(time.minute())),
+            (17..19, i64::from(time.second())),
+        ] {
+            write_digits(&mut self.text[at], number);
+        }
+    }
+}
+
+fn write_digits(into: &mut [u8], mut number: i64) {
+    for digit in into.iter_mut().rev() {
+        *digit = b"0123456789"[usize::try_from(number % 10).unwrap_or(0)];
+        number /= 10;
+    }
+}
