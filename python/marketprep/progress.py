@@ -1,0 +1,58 @@
+"""Progress of long work, shown where somebody sits at the terminal."""
+
+import sys
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
+from rich.progress import Progress as Bar
+
+
+class Progress:
+    """A line of progress on standard error.
+
+    Nothing is shown where standard error is no terminal, nor where standard output is one: there
+    the records themselves go by.
+    """
+
+    def __init__(
+        self, title: str, total_bytes: int | None, *, quiet_with_output: bool = True
+    ) -> None:
+        shown = sys.stderr.isatty() and not (quiet_with_output and sys.stdout.isatty())
+        self._bar = Bar(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+            disable=not shown,
+            transient=True,
+        )
+        self._task = self._bar.add_task(title, total=total_bytes, note="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def advance(self, done_bytes: int, note: str = "") -> None:
+        """Tells that so many bytes more are done."""
+        self._bar.update(self._task, advance=done_bytes, note=note)
