@@ -3,6 +3,7 @@
 It knows only what the benches feed it: no control messages, no other spelling, no damage.
 """
 
+from bisect import bisect_left, insort
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -46,39 +47,52 @@ def units(message: Message) -> tuple[Levels, Levels]:
 
 
 class Kept:
-    """A book that is kept, with its totals."""
+    """One side of a book that is kept, in order, with its total."""
 
-    def __init__(self) -> None:
-        self.sides: tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]] = ({}, {})
-        self.depth = 0
+    def __init__(self, *, highest: bool) -> None:
+        self.sizes: dict[Decimal, Decimal] = {}
+        self.prices: list[Decimal] = []
+        self.total = ZERO
+        self.best = -1 if highest else 0
+        self.worst = 0 if highest else -1
 
-    def take(self, changes: tuple[Levels, Levels], snapshot: bool, depth: int) -> None:  # noqa: FBT001
-        if snapshot:
-            self.sides = ({}, {})
-            self.depth = depth
-        for index, (side, levels) in enumerate(zip(self.sides, changes, strict=True)):
-            for price, size in levels:
-                if size:
-                    side[price] = size
-                else:
-                    side.pop(price, None)
-            if len(side) > self.depth:
-                for price in sorted(side, reverse=index == 0)[self.depth :]:
-                    del side[price]
+    def take(self, levels: Levels, depth: int) -> None:
+        for price, size in levels:
+            before = self.sizes.pop(price, None)
+            if before is not None:
+                self.total -= before
+                if not size:
+                    del self.prices[bisect_left(self.prices, price)]
+            if size:
+                if before is None:
+                    insort(self.prices, price)
+                self.sizes[price] = size
+                self.total += size
+        while len(self.prices) > depth:
+            self.total -= self.sizes.pop(self.prices.pop(self.worst))
+
+    def top(self) -> tuple[Decimal | None, Decimal]:
+        return self.prices[self.best] if self.prices else None, self.total
 
 
-def order_book_record(message: Message, bids: Levels, asks: Levels, time: str) -> bytes:
-    bids = [level for level in bids if level[0] and level[1]]
-    asks = [level for level in asks if level[0] and level[1]]
-    bid = max((price for price, _ in bids), default=None)
-    ask = min((price for price, _ in asks), default=None)
+Top = tuple[Decimal | None, Decimal]
+
+
+def summed(levels: Levels, best: Callable[..., Decimal | None]) -> Top:
+    counted = [level for level in levels if level[0] and level[1]]
+    price = best((price for price, _ in counted), default=None)
+    return price, sum((size for _, size in counted), ZERO)
+
+
+def order_book_record(message: Message, bids: Top, asks: Top, time: str) -> bytes:
+    (bid, total_bid), (ask, total_ask) = bids, asks
     spread = None if bid is None or ask is None else ask - bid
     numbers = {
         "highest_bid": plain(bid),
         "lowest_ask": plain(ask),
         "spread": plain(spread),
-        "total_bid_volume": plain(sum((size for _, size in bids), ZERO)),
-        "total_ask_volume": plain(sum((size for _, size in asks), ZERO)),
+        "total_bid_volume": plain(total_bid),
+        "total_ask_volume": plain(total_ask),
     }
     fragments = {
         name: None if text is None else orjson.Fragment(text) for name, text in numbers.items()
@@ -99,64 +113,67 @@ def utc(milliseconds: float) -> str:
 
 
 class OrderBooks:
-    """Order books of one exchange."""
+    """Order books of one exchange, of one instrument where they are kept."""
 
     def __init__(self, exchange: str) -> None:
-        self.read: Callable[[Message], tuple[Levels, Levels, str]] = getattr(self, exchange)
-        self.kept = Kept()
+        self.read: Callable[[Message], tuple[Top, Top, str]] = getattr(self, exchange)
+        self.bids, self.asks, self.depth = Kept(highest=True), Kept(highest=False), 0
 
     def records(self, value: bytes) -> list[bytes]:
         envelope = orjson.loads(value)
         read = self.read
         return [order_book_record(envelope, *read(orjson.loads(item))) for item in envelope["data"]]
 
-    def upbit(self, message: Message) -> tuple[Levels, Levels, str]:
-        return (*units(message), utc(message["timestamp"]))
+    def upbit(self, message: Message) -> tuple[Top, Top, str]:
+        bids, asks = units(message)
+        return summed(bids, max), summed(asks, min), utc(message["timestamp"])
 
     bithumb = upbit
 
-    def coinone(self, message: Message) -> tuple[Levels, Levels, str]:
+    def coinone(self, message: Message) -> tuple[Top, Top, str]:
         data = message["data"]
-        return named(data["bids"]), named(data["asks"]), utc(int(data["id"][:13]))
+        bids, asks = named(data["bids"]), named(data["asks"])
+        return summed(bids, max), summed(asks, min), utc(int(data["id"][:13]))
 
-    def korbit(self, message: Message) -> tuple[Levels, Levels, str]:
+    def korbit(self, message: Message) -> tuple[Top, Top, str]:
         data = message["data"]
-        return named(data["bids"]), named(data["asks"]), utc(data["timestamp"])
+        bids, asks = named(data["bids"]), named(data["asks"])
+        return summed(bids, max), summed(asks, min), utc(data["timestamp"])
 
-    def gateio(self, message: Message) -> tuple[Levels, Levels, str]:
+    def gateio(self, message: Message) -> tuple[Top, Top, str]:
         result = message["result"]
-        return pairs(result["bids"]), pairs(result["asks"]), utc(result["t"])
+        bids, asks = pairs(result["bids"]), pairs(result["asks"])
+        return summed(bids, max), summed(asks, min), utc(result["t"])
 
-    def binance(self, message: Message) -> tuple[Levels, Levels, str]:
-        return pairs(message["bids"]), pairs(message["asks"]), utc(0)
+    def binance(self, message: Message) -> tuple[Top, Top, str]:
+        bids, asks = pairs(message["bids"]), pairs(message["asks"])
+        return summed(bids, max), summed(asks, min), utc(0)
 
-    def okx(self, message: Message) -> tuple[Levels, Levels, str]:
+    def okx(self, message: Message) -> tuple[Top, Top, str]:
         data = message["data"][0]
         changes = (pairs(data["bids"]), pairs(data["asks"]))
-        return self._kept(changes, message["action"] == "snapshot", 400, utc(int(data["ts"])))
+        return self._kept(changes, message["action"], 400, utc(int(data["ts"])))
 
-    def bybit(self, message: Message) -> tuple[Levels, Levels, str]:
+    def bybit(self, message: Message) -> tuple[Top, Top, str]:
         data = message["data"]
         changes = (pairs(data["b"]), pairs(data["a"]))
-        return self._kept(changes, message["type"] == "snapshot", 50, utc(message["cts"]))
+        return self._kept(changes, message["type"], 50, utc(message["cts"]))
 
-    def kraken(self, message: Message) -> tuple[Levels, Levels, str]:
+    def kraken(self, message: Message) -> tuple[Top, Top, str]:
         data = message["data"][0]
-        changes = (named(data["bids"]), named(data["asks"]))
+        bids, asks = named(data["bids"]), named(data["asks"])
         time = datetime.fromisoformat(data["timestamp"]).isoformat(" ", "microseconds")
-        depth = max(10, len(changes[0]), len(changes[1]))
-        return self._kept(changes, message["type"] == "snapshot", depth, time)
+        depth = max(10, len(bids), len(asks))
+        return self._kept((bids, asks), message["type"], depth, time)
 
     def _kept(
-        self,
-        changes: tuple[Levels, Levels],
-        snapshot: bool,  # noqa: FBT001
-        depth: int,
-        time: str,
-    ) -> tuple[Levels, Levels, str]:
-        self.kept.take(changes, snapshot, depth)
-        bids, asks = self.kept.sides
-        return list(bids.items()), list(asks.items()), time
+        self, changes: tuple[Levels, Levels], form: str, depth: int, time: str
+    ) -> tuple[Top, Top, str]:
+        if form == "snapshot":
+            self.bids, self.asks, self.depth = Kept(highest=True), Kept(highest=False), depth
+        self.bids.take(changes[0], self.depth)
+        self.asks.take(changes[1], self.depth)
+        return self.bids.top(), self.asks.top(), time
 
 
 #: Opening, trade, max, min, previous close, volume, change, rate, time; and where the payload is.

@@ -166,7 +166,7 @@ impl Decoder {
         let region = envelope.region.as_deref().and_then(region).unwrap_or(&row.region);
         self.records.begin(region, &envelope.market, envelope.symbol);
         let source = Source { exchange, symbol: envelope.symbol, depth: row.depth, time };
-        let is_text = std::str::from_utf8(value).is_ok();
+        let is_text = value.is_ascii() || std::str::from_utf8(value).is_ok();
         for (number, item) in items.iter().enumerate() {
             let counts = &mut outcome.counts[exchange];
             counts.items += 1;
@@ -331,7 +331,7 @@ where
         (readers.complete)(ticker)?;
     }
     for ticker in drafts.iter_mut() {
-        sink.records.ticker(ticker, ticker.time.micros().unwrap_or(source.time));
+        sink.records.ticker(ticker, item.bytes, ticker.time.micros().unwrap_or(source.time));
         sink.counts.records += 1;
     }
     sink.counts.decoded += 1;

@@ -118,9 +118,9 @@ impl Exchange {
 impl<T: Text> Readers<T> {
     const fn of<R: Rules>() -> Self {
         Readers {
-            tickers: |reader, drafts| messages::<R, T, _>(reader, drafts, R::ticker::<T>),
+            tickers: messages::<R, T, Ticker<T::Value>>,
             complete: R::complete,
-            order_books: |reader, drafts| messages::<R, T, _>(reader, drafts, R::order_book::<T>),
+            order_books: messages::<R, T, OrderBook<T::Value>>,
         }
     }
 }
@@ -147,6 +147,25 @@ pub trait Draft: Default {
     fn reset(&mut self);
     /// Takes over from the object around the payload what the payload does not say itself.
     fn inherit(&mut self, outer: &Self);
+}
+
+/// A draft that an exchange's rules fill from one kind of text.
+trait DraftOf<R: Rules, T: Text>: Draft {
+    fn member(&mut self, key: &[u8], reader: &mut Reader<T>) -> Result<()>;
+}
+
+impl<R: Rules, T: Text> DraftOf<R, T> for Ticker<T::Value> {
+    #[inline(always)]
+    fn member(&mut self, key: &[u8], reader: &mut Reader<T>) -> Result<()> {
+        R::ticker(key, reader, self)
+    }
+}
+
+impl<R: Rules, T: Text> DraftOf<R, T> for OrderBook<T::Value> {
+    #[inline(always)]
+    fn member(&mut self, key: &[u8], reader: &mut Reader<T>) -> Result<()> {
+        R::order_book(key, reader, self)
+    }
 }
 
 /// The messages of one item. They are collected before any takes effect, and their memory is used again.
@@ -205,31 +224,62 @@ impl<D: Draft> Drafts<D> {
     }
 }
 
-/// Reads a message, or an array of them, member by member.
+/// Reads a message, or an array of them, member by member. Loops instead of closures, and a copy
+/// of the reader, keep it in registers.
 #[inline(never)]
-fn messages<R: Rules, T: Text, D: Draft>(
+fn messages<R: Rules, T: Text, D: DraftOf<R, T>>(
     reader: &mut Reader<T>,
     drafts: &mut Drafts<D>,
-    member: impl Fn(&[u8], &mut Reader<T>, &mut D) -> Result<()>,
 ) -> Result<()> {
-    let mut local = *reader; // which registers hold, whatever `reader` points to
-    local.space();
-    local.each(|reader| {
+    reader.space();
+    let mut local = *reader;
+    let is_array = local.peek() == Some(b'[');
+    let mut more = !is_array || local.open_array()?;
+    while more {
         let outer = drafts.begin();
-        reader.object(|reader, key| {
-            let wraps = R::PAYLOAD.iter().any(|name| key == name.as_bytes());
-            if !wraps || !matches!(reader.peek(), Some(b'{' | b'[')) {
-                return member(key, reader, drafts.at(outer));
+        let mut more_members = local.open_object()?;
+        while more_members {
+            let key = local.key()?;
+            if is_payload::<R, T>(key, local) {
+                local.seldom(|reader| payloads::<R, T, D>(reader, drafts))?;
+            } else {
+                drafts.at(outer).member(key, &mut local)?;
             }
-            reader.each(|reader| {
-                let payload = drafts.begin();
-                let draft = drafts.at(payload);
-                reader.object(|reader, key| member(key, reader, draft))
-            })
-        })?;
+            more_members = local.next_member()?;
+        }
         drafts.end(outer);
-        Ok(())
-    })?;
+        more = is_array && local.next_element()?;
+    }
+    *reader = local;
+    Ok(())
+}
+
+#[inline(always)]
+fn is_payload<R: Rules, T: Text>(key: &[u8], reader: Reader<T>) -> bool {
+    matches!(reader.peek(), Some(b'{' | b'['))
+        && R::PAYLOAD.iter().any(|name| key == name.as_bytes())
+}
+
+/// Reads a payload, or an array of them.
+#[inline(never)]
+fn payloads<R: Rules, T: Text, D: DraftOf<R, T>>(
+    reader: &mut Reader<T>,
+    drafts: &mut Drafts<D>,
+) -> Result<()> {
+    let mut local = *reader;
+    let is_array = local.peek() == Some(b'[');
+    let mut more = !is_array || local.open_array()?;
+    while more {
+        let payload = drafts.begin();
+        let draft = drafts.at(payload);
+        let mut more_members = local.open_object()?;
+        while more_members {
+            let key = local.key()?;
+            draft.member(key, &mut local)?;
+            more_members = local.next_member()?;
+        }
+        more = is_array && local.next_element()?;
+    }
     *reader = local;
     Ok(())
 }

@@ -12,7 +12,7 @@ pub mod text;
 use std::marker::PhantomData;
 
 use crate::error::{Error, Result};
-use crate::number::{Number, Value};
+use crate::number::{self, Number, Parsed, Value};
 use block::Block;
 use string::run;
 use text::Text;
@@ -61,17 +61,26 @@ impl<'a, T: Text> Reader<'a, T> {
         &mut self,
         mut member: impl FnMut(&mut Self, &'a [u8]) -> Result<()>,
     ) -> Result<()> {
-        self.expect(b'{')?;
-        if !self.first_key()? {
-            return Ok(());
-        }
-        loop {
+        let mut more = self.open_object()?;
+        while more {
             let key = self.key()?;
             member(self, key)?;
-            if !self.literal(T::NEXT_KEY) && !self.next_key()? {
-                return Ok(());
-            }
+            more = self.next_member()?;
         }
+        Ok(())
+    }
+
+    /// Opens an object; whether it has a member, whose `key` comes next.
+    #[inline(always)]
+    pub fn open_object(&mut self) -> Result<bool> {
+        self.expect(b'{')?;
+        self.first_key()
+    }
+
+    /// After a member: whether there is another. If not, the object is closed.
+    #[inline(always)]
+    pub fn next_member(&mut self) -> Result<bool> {
+        if self.literal(T::NEXT_KEY) { Ok(true) } else { self.next_key() }
     }
 
     /// Opens an array; whether it has an element.
@@ -96,37 +105,61 @@ impl<'a, T: Text> Reader<'a, T> {
     /// Reads one value, or each of an array of values.
     #[inline(always)]
     pub fn each(&mut self, mut value: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
-        if self.peek() != Some(b'[') {
-            return value(self);
+        let is_array = self.peek() == Some(b'[');
+        if is_array && !self.open_array()? {
+            return Ok(());
         }
-        let mut more = self.open_array()?;
-        while more {
-            value(self)?;
-            more = self.next_element()?;
+        loop {
+            value(self)?; // called in one place only, so that it is inlined
+            if !is_array || !self.next_element()? {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// Reads a number, bare or as a string.
     #[inline(always)]
     pub fn number(&mut self) -> Result<Number<'a, T::Value>> {
         let quoted = self.literal(T::QUOTE);
-        let (value, length) = match self.rest.first_chunk().and_then(T::Value::usual) {
+        let parsed = match self.rest.first_chunk().and_then(T::Value::usual) {
             Some(usual) => usual,
             None => T::Value::parse(self.rest)?,
         };
+        let Parsed { value, length, point } = parsed;
         let (text, rest) = self.rest.split_at_checked(length).ok_or(Error::Number)?;
         self.rest = rest;
         if quoted && !self.literal(T::QUOTE) {
             return Err(Error::Number);
         }
-        Ok(Number { value, text })
+        Ok(Number { value, text, point })
     }
 
     /// Reads a number; nothing where null or an empty string stands for it.
     #[inline(always)]
     pub fn number_if_any(&mut self) -> Result<Option<Number<'a, T::Value>>> {
+        let mut reader = *self;
+        let quoted = reader.literal(T::QUOTE);
+        if let Some(number) = reader.quick_number()
+            && (!quoted || reader.literal(T::QUOTE))
+        {
+            *self = reader;
+            return Ok(Some(number));
+        }
         if self.null() || self.empty_string() { Ok(None) } else { self.number().map(Some) }
+    }
+
+    /// Reads a whole number of up to 15 digits, bare or as a string; nothing if it is something else.
+    #[inline(always)]
+    pub fn whole_number(&mut self) -> Option<u64> {
+        let mut reader = *self;
+        let quoted = reader.literal(T::QUOTE);
+        let (value, length) = number::whole(reader.rest.first_chunk()?)?;
+        reader.rest = &reader.rest[length..];
+        if quoted && !reader.literal(T::QUOTE) {
+            return None;
+        }
+        *self = reader;
+        Some(value)
     }
 
     /// Reads a string, as written: its escapes are not decoded.
@@ -278,7 +311,7 @@ impl<'a, T: Text> Reader<'a, T> {
 
     /// A key after its opening quote, and the colon.
     #[inline(always)]
-    fn key(&mut self) -> Result<&'a [u8]> {
+    pub fn key(&mut self) -> Result<&'a [u8]> {
         let run = run(self.rest);
         let (key, rest) = self.rest.split_at_checked(run).ok_or(Error::Syntax)?;
         if let Some(rest) = rest.strip_prefix(T::AFTER_KEY) {
@@ -325,7 +358,7 @@ impl<'a, T: Text> Reader<'a, T> {
     /// Makes a call that the compiler does not inline on a copy, so that the reader itself stays
     /// in registers.
     #[inline(always)]
-    fn seldom<R>(&mut self, call: impl FnOnce(&mut Self) -> R) -> R {
+    pub fn seldom<R>(&mut self, call: impl FnOnce(&mut Self) -> R) -> R {
         let mut copy = *self;
         let result = call(&mut copy);
         *self = copy;

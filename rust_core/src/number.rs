@@ -25,11 +25,11 @@ pub trait Value:
     /// How many digits it has at most, those before the point and `PLACES` behind it.
     const DIGITS: usize;
 
-    /// A number as exchanges mostly write it, or nothing, and its length.
-    fn usual(window: &[u8; 32]) -> Option<(Self, usize)>;
+    /// A number as exchanges mostly write it, or nothing.
+    fn usual(window: &[u8; 32]) -> Option<Parsed<Self>>;
 
-    /// Any number that `bytes` begin with, and its length.
-    fn parse(bytes: &[u8]) -> Result<(Self, usize)>;
+    /// Any number that `bytes` begin with.
+    fn parse(bytes: &[u8]) -> Result<Parsed<Self>>;
 
     /// 10^`exponent` as a plain integer, if it fits.
     fn power_of_ten(exponent: usize) -> Option<Self>;
@@ -40,11 +40,62 @@ pub trait Value:
     fn widened(&self) -> Wide;
 }
 
+/// A number that some bytes begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parsed<V> {
+    pub value: V,
+    pub length: usize,
+    /// Where the decimal point stands, or would; `NOWHERE` if the number is written in another way.
+    pub point: usize,
+}
+
+const NOWHERE: usize = usize::MAX;
+
 /// A number as the message has it.
 #[derive(Clone, Debug, Default)]
 pub struct Number<'a, V> {
     pub value: V,
     pub text: &'a [u8],
+    pub point: usize,
+}
+
+impl<V: Value> Number<'_, V> {
+    /// How much of the text, from its beginning, is the number as a record would have it: plain
+    /// notation, no needless zeros. Nothing if it is written in another way.
+    #[inline(always)]
+    pub fn plain(&self) -> Option<usize> {
+        let sign = usize::from(self.text.first() == Some(&b'-'));
+        let no_zeros_before = self.point == sign + 1 || self.text.get(sign) != Some(&b'0');
+        let no_sign_of_zero = sign == 0 || !self.value.is_zero();
+        if self.point == NOWHERE || !no_zeros_before || !no_sign_of_zero {
+            return None;
+        }
+        let mut length = self.text.len();
+        if self.point < length {
+            while self.text[..length].ends_with(b"0") {
+                length -= 1;
+            }
+            length -= usize::from(length == self.point + 1);
+        }
+        Some(length)
+    }
+
+    /// How many digits stand behind the point as the number is written, an exponent counted in.
+    pub fn places(&self) -> usize {
+        if self.point != NOWHERE {
+            return self.text.len().saturating_sub(self.point + 1);
+        }
+        let Ok(scan) = Scan::new(self.text) else { return 0 };
+        usize::try_from(as_i64(scan.fraction.len()) - scan.exponent).unwrap_or(0)
+    }
+}
+
+/// A whole number of up to 15 digits that is followed by something else, and its length.
+#[inline(always)]
+pub fn whole(window: &[u8; 32]) -> Option<(u64, usize)> {
+    let (mantissa, dot, end) = digits(window)?;
+    let is_whole = dot == end && window[end & 15] | 0x20 != b'e';
+    is_whole.then(|| (mantissa / POWERS[(16 - end) & 15], end))
 }
 
 impl Value for Usual {
@@ -52,19 +103,22 @@ impl Value for Usual {
     const DIGITS: usize = 39;
 
     #[inline(always)]
-    fn usual(window: &[u8; 32]) -> Option<(Self, usize)> {
-        let (mantissa, dot, end) = digits(window)?;
+    fn usual(window: &[u8; 32]) -> Option<Parsed<Self>> {
+        let (mantissa, point, end) = digits(window)?;
         if window[end & 15] | 0x20 == b'e' {
-            return small_exponent(window, mantissa, dot, end);
+            return small_exponent(window, mantissa, point, end);
         }
-        Some((product(mantissa, UNIT[dot & 31]), end))
+        Some(Parsed { value: product(mantissa, UNIT[point & 31]), length: end, point })
     }
 
     #[inline(never)]
-    fn parse(bytes: &[u8]) -> Result<(Self, usize)> {
+    fn parse(bytes: &[u8]) -> Result<Parsed<Self>> {
         // what is not usual is most often a sign
         match bytes.strip_prefix(b"-").and_then(|bytes| Self::usual(bytes.first_chunk()?)) {
-            Some((value, length)) => Ok((-value, length + 1)),
+            Some(Parsed { value, length, point }) => {
+                let point = point.saturating_add(1);
+                Ok(Parsed { value: -value, length: length + 1, point })
+            }
             None => Scan::new(bytes)?.value(),
         }
     }
@@ -87,11 +141,11 @@ impl Value for Wide {
     const DIGITS: usize = 800;
 
     #[inline(always)]
-    fn usual(_window: &[u8; 32]) -> Option<(Self, usize)> {
+    fn usual(_window: &[u8; 32]) -> Option<Parsed<Self>> {
         None
     }
 
-    fn parse(bytes: &[u8]) -> Result<(Self, usize)> {
+    fn parse(bytes: &[u8]) -> Result<Parsed<Self>> {
         // nothing is wider, so what does not fit here is no number for anybody
         Scan::new(bytes)?.value().map_err(|_| Error::Number)
     }
@@ -124,10 +178,14 @@ pub fn quotient<V: Value>(numerator: &V, denominator: &V, places: usize) -> Resu
 
 /// Division rounded half to even.
 fn divide_half_even<V: Value>(numerator: &V, denominator: &V) -> V {
-    let (floor, rest) = numerator.div_mod_floor(denominator);
-    // both have the sign of the denominator: twice the rest against the whole, without overflow
-    let (below, above) = (rest.abs(), (denominator.clone() - rest).abs());
-    if below > above || (below == above && floor.is_odd()) { floor + V::one() } else { floor }
+    let quotient = numerator.clone() / denominator.clone(); // towards zero
+    let rest = (numerator.clone() - quotient.clone() * denominator.clone()).abs();
+    let up_to_next = denominator.abs() - rest.clone();
+    if rest < up_to_next || (rest == up_to_next && quotient.is_even()) {
+        quotient
+    } else {
+        quotient + numerator.signum() * denominator.signum()
+    }
 }
 
 const POWERS: [u64; 20] = {
@@ -179,7 +237,7 @@ fn small_exponent(
     mantissa: u64,
     dot: usize,
     end: usize,
-) -> Option<(i128, usize)> {
+) -> Option<Parsed<i128>> {
     let &[_, b'-', tens @ b'0'..=b'9', ones @ b'0'..=b'9', after] =
         window[end & 15..].first_chunk()?
     else {
@@ -189,11 +247,13 @@ fn small_exponent(
         return None;
     }
     let power = usize::from(tens - b'0') * 10 + usize::from(ones - b'0');
-    if let Some(&more) = POWERS.get((dot + 2).wrapping_sub(power)) {
-        return Some((product(mantissa, more), end + 4));
-    }
-    let &less = POWERS.get(power - dot - 2)?;
-    mantissa.is_multiple_of(less).then(|| (i128::from(mantissa / less), end + 4))
+    let value = if let Some(&more) = POWERS.get((dot + 2).wrapping_sub(power)) {
+        product(mantissa, more)
+    } else {
+        let &less = POWERS.get(power - dot - 2)?;
+        mantissa.is_multiple_of(less).then(|| i128::from(mantissa / less))?
+    };
+    Some(Parsed { value, length: end + 4, point: NOWHERE })
 }
 
 /// Any number, taken apart: digits, and the power of ten behind them.
@@ -225,7 +285,8 @@ impl<'a> Scan<'a> {
         Ok(Scan { negative, whole, fraction, exponent, length: bytes.len() - rest.len() })
     }
 
-    fn value<V: Value>(&self) -> Result<(V, usize)> {
+    fn value<V: Value>(&self) -> Result<Parsed<V>> {
+        let parsed = |value| Ok(Parsed { value, length: self.length, point: NOWHERE });
         let mut all: Vec<u8> = [self.whole, self.fraction].concat();
         let significant = all.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
         let dropped = all.len() - significant;
@@ -233,7 +294,7 @@ impl<'a> Scan<'a> {
         let leading = all.iter().take_while(|digit| **digit == b'0').count();
         let digits = &all[leading..];
         if digits.is_empty() {
-            return Ok((V::zero(), self.length));
+            return parsed(V::zero());
         }
         let power = self.exponent - as_i64(self.fraction.len()) + as_i64(dropped + V::PLACES);
         let power = usize::try_from(power).map_err(|_| Error::Range)?;
@@ -244,7 +305,7 @@ impl<'a> Scan<'a> {
             V::from_str_radix(&String::from_utf8_lossy(digits), 10).map_err(|_| Error::Range)?;
         let unit = V::power_of_ten(power).ok_or(Error::Range)?;
         let magnitude = magnitude.checked_mul(&unit).ok_or(Error::Range)?;
-        Ok((if self.negative { -magnitude } else { magnitude }, self.length))
+        parsed(if self.negative { -magnitude } else { magnitude })
     }
 }
 
@@ -265,16 +326,4 @@ fn exponent(bytes: &[u8], sign: i64) -> Result<(i64, &[u8])> {
 
 fn as_i64(length: usize) -> i64 {
     i64::try_from(length).unwrap_or(i64::MAX / 4)
-}
-
-/// How many digits stand behind the point of a number as written, an exponent counted in.
-pub fn places_as_written(text: &[u8]) -> usize {
-    let dot = text.iter().position(|byte| *byte == b'.').map_or(text.len(), |dot| dot + 1);
-    let fraction = &text[dot..];
-    if fraction.iter().all(u8::is_ascii_digit) && text[..dot].iter().all(|byte| byte | 0x20 != b'e')
-    {
-        return fraction.len();
-    }
-    let Ok(scan) = Scan::new(text) else { return 0 };
-    usize::try_from(as_i64(scan.fraction.len()) - scan.exponent).unwrap_or(0)
 }

@@ -1,12 +1,13 @@
 //! The records that downstream reads: JSON, one a line.
 
+use num_traits::Signed;
+
 use crate::number::{Usual, Value, Wide};
 use crate::order_book::Top;
-use crate::ticker::{COLUMNS, Ticker};
+use crate::ticker::{COLUMNS, Column, Ticker};
 use crate::time::{Clock, Micros};
 
-/// Records, a line break behind each. The buffer is filled once and then only overwritten, so that
-/// a fragment is written as a block of fixed size of which only a part is counted.
+/// Records, a line break behind each.
 #[derive(Debug, Default)]
 pub struct Records {
     buffer: Vec<u8>,
@@ -15,6 +16,14 @@ pub struct Records {
     head: Vec<u8>,
     clock: Clock,
 }
+
+/// The room for one record and more. A fragment is written there as a block of fixed size, of
+/// which only a part is counted. That it is a slice of its own, and no buffer that might grow,
+/// keeps its bounds in registers.
+struct Room<'b>(&'b mut [u8]);
+
+/// More than all that is written of a record besides its head and its numbers.
+const FIXED_BYTES: usize = 1024;
 
 /// Text with room behind it.
 struct Fragment([u8; 32], usize);
@@ -76,51 +85,121 @@ impl Records {
         asks: &Top<V, false>,
         time: Micros,
     ) {
-        self.head();
-        self.fragment(&const { fragment(",\"highest_bid\":") });
-        self.decimal_or_null(bids.best.as_ref());
-        self.fragment(&const { fragment(",\"lowest_ask\":") });
-        self.decimal_or_null(asks.best.as_ref());
-        self.fragment(&const { fragment(",\"spread\":") });
-        let spread =
-            bids.best.as_ref().zip(asks.best.as_ref()).map(|(bid, ask)| ask.clone() - bid.clone());
-        self.decimal_or_null(spread.as_ref());
-        self.fragment(&const { fragment(",\"total_bid_volume\":") });
-        bids.total.write(self);
-        self.fragment(&const { fragment(",\"total_ask_volume\":") });
-        asks.total.write(self);
-        self.fragment(&const { fragment(",\"timestamp\":\"") });
-        *self.room() = *self.clock.text(time);
-        self.length += 32;
-        self.fragment(&const { fragment("\"}\n") });
+        let (bid, ask) = (bids.best.as_ref(), asks.best.as_ref());
+        let spread = bid.zip(ask).map(|(bid, ask)| ask.clone() - bid.clone());
+        self.write::<V>(|room, clock| {
+            room.fragment(&const { fragment(",\"highest_bid\":") });
+            room.decimal_or_null(bid);
+            room.fragment(&const { fragment(",\"lowest_ask\":") });
+            room.decimal_or_null(ask);
+            room.fragment(&const { fragment(",\"spread\":") });
+            room.decimal_or_null(spread.as_ref());
+            room.fragment(&const { fragment(",\"total_bid_volume\":") });
+            bids.total.write(room);
+            room.fragment(&const { fragment(",\"total_ask_volume\":") });
+            asks.total.write(room);
+            room.fragment(&const { fragment(",\"timestamp\":\"") });
+            *room.block() = *clock.text(time);
+            room.advance(32);
+            room.fragment(&const { fragment("\"}\n") });
+        });
+    }
+
+    /// Writes the record of a ticker: exact decimal strings, copied from the message where they
+    /// stand there as they must be.
+    pub fn ticker<V: Decimal>(&mut self, ticker: &Ticker<V>, message: &[u8], time: Micros) {
+        self.write::<V>(|room, _| {
+            room.fragment(&const { fragment(",\"timestamp\":") });
+            room.milliseconds(time);
+            room.fragment(&const { fragment(",\"data\":[") });
+            for (name, column) in COLUMN_NAMES.iter().zip(Column::ALL) {
+                room.fragment(name);
+                let Some(value) = ticker.get(column) else {
+                    room.fragment(&const { fragment("null") });
+                    continue;
+                };
+                room.fragment(&const { fragment("\"") });
+                match ticker.text(column, message) {
+                    Some((text, length)) => room.beginning(text, length),
+                    None => value.write(room),
+                }
+                room.fragment(&const { fragment("\"") });
+            }
+            room.fragment(&const { fragment("}]}\n") });
+        });
+    }
+
+    /// Writes one record of numbers of this kind.
+    #[inline(always)]
+    fn write<V: Decimal>(&mut self, record: impl FnOnce(&mut Room, &mut Clock)) {
+        let most = FIXED_BYTES + self.head.len() + COLUMNS * (V::DIGITS + 4);
+        if self.buffer.len() < self.length + most {
+            self.grow(most);
+        }
+        let mut room = Room(&mut self.buffer[self.length..]);
+        room.text(&self.head);
+        record(&mut room, &mut self.clock);
+        let left = room.0.len();
+        self.length = self.buffer.len() - left;
         self.count += 1;
     }
 
-    /// Writes the record of a ticker: exact decimal strings.
-    pub fn ticker<V: Decimal>(&mut self, ticker: &Ticker<V>, time: Micros) {
-        self.head();
-        self.fragment(&const { fragment(",\"timestamp\":") });
-        self.milliseconds(time);
-        self.fragment(&const { fragment(",\"data\":[") });
-        for (name, value) in COLUMN_NAMES.iter().zip(&ticker.columns) {
-            self.fragment(name);
-            match value {
-                Some(value) => {
-                    self.fragment(&const { fragment("\"") });
-                    value.write(self);
-                    self.fragment(&const { fragment("\"") });
-                }
-                None => self.fragment(&const { fragment("null") }),
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self, more: usize) {
+        self.buffer.resize((self.buffer.len() * 2).max(self.length + more), 0);
+    }
+}
+
+impl Room<'_> {
+    /// The next N bytes.
+    #[inline(always)]
+    fn block<const N: usize>(&mut self) -> &mut [u8; N] {
+        self.0.first_chunk_mut().expect("the room was made for more than the longest record")
+    }
+
+    /// Counts what was written.
+    #[inline(always)]
+    fn advance(&mut self, length: usize) {
+        self.0 = &mut std::mem::take(&mut self.0)[length..];
+    }
+
+    #[inline(always)]
+    fn fragment(&mut self, fragment: &Fragment) {
+        *self.block() = fragment.0;
+        self.advance(fragment.1);
+    }
+
+    /// The first bytes of a text that mostly goes on behind them.
+    #[inline(always)]
+    fn beginning(&mut self, text: &[u8], length: usize) {
+        match text.first_chunk::<32>() {
+            Some(block) if length <= 32 => {
+                *self.block() = *block;
+                self.advance(length);
             }
+            _ => self.text(&text[..length]),
         }
-        self.fragment(&const { fragment("}]}\n") });
-        self.count += 1;
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        self.0[..text.len()].copy_from_slice(text);
+        self.advance(text.len());
+    }
+
+    #[inline(always)]
+    fn decimal_or_null<V: Decimal>(&mut self, value: Option<&V>) {
+        match value {
+            Some(value) => value.write(self),
+            None => self.fragment(&const { fragment("null") }),
+        }
     }
 
     /// Milliseconds as a JSON number with a point: `1729678813578.0`.
+    #[inline(always)]
     fn milliseconds(&mut self, time: Micros) {
         let (milliseconds, micros) = (time.div_euclid(1000), time.rem_euclid(1000));
-        write_whole(milliseconds.unsigned_abs(), self);
+        self.whole(milliseconds.unsigned_abs());
         if micros == 0 {
             self.fragment(&const { fragment(".0") });
         } else {
@@ -128,125 +207,87 @@ impl Records {
         }
     }
 
-    fn head(&mut self) {
-        let head = std::mem::take(&mut self.head);
-        self.text(&head);
-        self.head = head;
-    }
-
-    /// The next N bytes of the buffer.
     #[inline(always)]
-    fn room<const N: usize>(&mut self) -> &mut [u8; N] {
-        if self.buffer.len() < self.length + N {
-            self.grow(N);
+    fn whole(&mut self, number: u64) {
+        if number < 100_000_000 {
+            self.up_to_eight_digits(below_2_to_32(number));
+        } else if number < 10_000_000_000_000_000 {
+            self.up_to_eight_digits(below_2_to_32(number / 100_000_000));
+            let digits = eight_digits(below_2_to_32(number % 100_000_000)) | ASCII;
+            *self.block() = digits.to_le_bytes();
+            self.advance(8);
+        } else {
+            self.text(number.to_string().as_bytes());
         }
-        let room = self.buffer[self.length..].first_chunk_mut();
-        room.expect("the buffer has grown by N")
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn grow(&mut self, more: usize) {
-        self.buffer.resize((self.buffer.len() * 2).max(self.length + more).max(4096), 0);
     }
 
     #[inline(always)]
-    fn fragment(&mut self, fragment: &Fragment) {
-        *self.room() = fragment.0;
-        self.length += fragment.1;
+    fn up_to_eight_digits(&mut self, number: u32) {
+        let digits = eight_digits(number);
+        let zeros = (digits | 1 << 56).trailing_zeros() / 8;
+        *self.block() = ((digits | ASCII) >> (8 * zeros)).to_le_bytes();
+        self.advance(8 - zeros as usize);
     }
 
-    fn text(&mut self, text: &[u8]) {
-        if self.buffer.len() < self.length + text.len() {
-            self.grow(text.len());
-        }
-        self.buffer[self.length..][..text.len()].copy_from_slice(text);
-        self.length += text.len();
-    }
-
-    fn decimal_or_null<V: Decimal>(&mut self, value: Option<&V>) {
-        match value {
-            Some(value) => value.write(self),
-            None => self.fragment(&const { fragment("null") }),
-        }
+    /// A point and up to 18 digits, without the zeros at their end.
+    #[inline(always)]
+    fn fraction(&mut self, fraction: u64) {
+        let (first, rest) = (fraction / 10_000_000_000, fraction % 10_000_000_000);
+        let (second, last) = (rest / 100, rest % 100);
+        let first = eight_digits(below_2_to_32(first));
+        let second = eight_digits(below_2_to_32(second));
+        let block = self.block::<32>();
+        block[0] = b'.';
+        block[1..9].copy_from_slice(&(first | ASCII).to_le_bytes());
+        block[9..17].copy_from_slice(&(second | ASCII).to_le_bytes());
+        block[17] = ascii_digit(last / 10);
+        block[18] = ascii_digit(last % 10);
+        self.advance(match (second, last) {
+            (0, 0) => 9 - first.leading_zeros() as usize / 8,
+            (_, 0) => 17 - second.leading_zeros() as usize / 8,
+            _ => 19 - usize::from(last.is_multiple_of(10)),
+        });
     }
 }
 
 /// A value that is written in plain notation, without exponent and without trailing zeros.
-pub trait Decimal: Value {
-    fn write(&self, records: &mut Records);
+trait Write: Sized {
+    fn write(&self, room: &mut Room);
 }
 
-impl Decimal for Usual {
+/// A value that stands in records.
+#[expect(private_bounds, reason = "how it is written is for this file alone")]
+pub trait Decimal: Value + Write {}
+
+impl<V: Value + Write> Decimal for V {}
+
+impl Write for Usual {
     #[inline(always)]
-    fn write(&self, records: &mut Records) {
+    fn write(&self, room: &mut Room) {
         if *self < 0 {
-            records.fragment(&const { fragment("-") });
+            room.fragment(&const { fragment("-") });
         }
-        let Some((whole, fraction)) = ONE.divide(self.unsigned_abs()) else {
-            return huge(self, records);
-        };
-        write_whole(whole, records);
-        if fraction > 0 {
-            write_fraction(fraction, records);
+        match ONE.divide(self.unsigned_abs()) {
+            Some((whole, fraction)) => {
+                room.whole(whole);
+                if fraction > 0 {
+                    room.fraction(fraction);
+                }
+            }
+            None => self.abs().widened().write(room),
         }
     }
 }
 
-impl Decimal for Wide {
+impl Write for Wide {
     #[cold]
-    fn write(&self, records: &mut Records) {
+    fn write(&self, room: &mut Room) {
         let digits = format!("{:0>width$}", self.magnitude().to_string(), width = Self::PLACES + 1);
         let (whole, fraction) = digits.split_at(digits.len() - Self::PLACES);
         let sign = if self.sign() == num_bigint::Sign::Minus { "-" } else { "" };
         let text = format!("{sign}{whole}.{fraction}");
-        records.text(text.trim_end_matches('0').trim_end_matches('.').as_bytes());
+        room.text(text.trim_end_matches('0').trim_end_matches('.').as_bytes());
     }
-}
-
-#[cold]
-fn huge(value: &Usual, records: &mut Records) {
-    value.abs().widened().write(records);
-}
-
-#[inline(always)]
-fn write_whole(whole: u64, records: &mut Records) {
-    if whole < 100_000_000 {
-        write_up_to_eight(below_2_to_32(whole), records);
-    } else if whole < 10_000_000_000_000_000 {
-        write_up_to_eight(below_2_to_32(whole / 100_000_000), records);
-        let digits = eight_digits(below_2_to_32(whole % 100_000_000)) | ASCII;
-        *records.room() = digits.to_le_bytes();
-        records.length += 8;
-    } else {
-        records.text(whole.to_string().as_bytes());
-    }
-}
-
-#[inline(always)]
-fn write_up_to_eight(number: u32, records: &mut Records) {
-    let digits = eight_digits(number);
-    let zeros = (digits | 1 << 56).trailing_zeros() / 8;
-    *records.room() = ((digits | ASCII) >> (8 * zeros)).to_le_bytes();
-    records.length += 8 - zeros as usize;
-}
-
-#[inline(always)]
-fn write_fraction(fraction: u64, records: &mut Records) {
-    let (first, rest) = (fraction / 10_000_000_000, fraction % 10_000_000_000);
-    let (second, last) = (rest / 100, rest % 100);
-    let (first, second) = (eight_digits(below_2_to_32(first)), eight_digits(below_2_to_32(second)));
-    let room = records.room::<32>();
-    room[0] = b'.';
-    room[1..9].copy_from_slice(&(first | ASCII).to_le_bytes());
-    room[9..17].copy_from_slice(&(second | ASCII).to_le_bytes());
-    room[17] = ascii_digit(last / 10);
-    room[18] = ascii_digit(last % 10);
-    records.length += match (second, last) {
-        (0, 0) => 9 - first.leading_zeros() as usize / 8,
-        (_, 0) => 17 - second.leading_zeros() as usize / 8,
-        _ => 19 - usize::from(last.is_multiple_of(10)),
-    };
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the callers divide it down to eight digits")]

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::exchange::Draft;
 use crate::json::Reader;
 use crate::json::text::Text;
-use crate::number::{self, Value, quotient};
+use crate::number::{Value, quotient};
 use crate::time::EventTime;
 
 /// The columns of a ticker record, in its order. Prices are in the quote currency, the volume in
@@ -22,22 +22,57 @@ pub enum Column {
     Rate,
 }
 
+impl Column {
+    /// All of them, in their order.
+    pub const ALL: [Column; COLUMNS] = [
+        Column::Opening,
+        Column::Trade,
+        Column::Max,
+        Column::Min,
+        Column::PrevClosing,
+        Column::Volume,
+        Column::Change,
+        Column::Rate,
+    ];
+
+    #[inline(always)]
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
 pub const COLUMNS: usize = 8;
 
 /// How many decimals a computed rate has.
 const RATE_PLACES: usize = 10;
 
+/// One ticker message.
 #[derive(Clone, Debug, Default)]
 pub struct Ticker<V> {
-    pub columns: [Option<V>; COLUMNS],
+    values: [V; COLUMNS],
+    texts: [TextAt; COLUMNS],
     pub time: EventTime,
-    seen: u8,
+    /// One bit for each column that was read, be it null.
+    read: u8,
+    /// One bit for each column that has a value.
+    present: u8,
+    /// One bit for each column that stands in the message as a record has it.
+    plain: u8,
     trade_places: usize,
+}
+
+/// Where a text stands.
+#[derive(Clone, Copy, Debug, Default)]
+struct TextAt {
+    /// How many bytes are left of the message where the text begins.
+    left: usize,
+    length: usize,
 }
 
 impl<V: Value> Draft for Ticker<V> {
     fn reset(&mut self) {
-        *self = Ticker::default();
+        self.time = EventTime::default();
+        (self.read, self.present, self.plain) = (0, 0, 0);
     }
 
     fn inherit(&mut self, outer: &Self) {
@@ -53,49 +88,82 @@ impl<V: Value> Ticker<V> {
         column: Column,
         reader: &mut Reader<T>,
     ) -> Result<()> {
-        let bit = 1 << column as u8;
-        if self.seen & bit != 0 {
+        let bit = column.bit();
+        if self.read & bit != 0 {
             return Err(Error::Duplicate);
         }
-        self.seen |= bit;
-        self.columns[column as usize] = reader.number_if_any()?.map(|number| number.value);
+        self.read |= bit;
+        let before = reader.rest().len();
+        let Some(number) = reader.number_if_any()? else { return Ok(()) };
+        if let Some(length) = number.plain() {
+            // as many bytes of quotes stand before it as behind it
+            let left = (before + reader.rest().len() + number.text.len()) / 2;
+            self.texts[column as usize] = TextAt { left, length };
+            self.plain |= bit;
+        }
+        if column == Column::Trade {
+            self.trade_places = number.places();
+        }
+        self.values[column as usize] = number.value;
+        self.present |= bit;
         Ok(())
     }
 
-    /// Reads the price of the last trade, and how many decimals it is written with.
-    pub fn read_trade<T: Text<Value = V>>(&mut self, reader: &mut Reader<T>) -> Result<()> {
-        let text = reader.clone().number_if_any()?.map_or(&b""[..], |number| number.text);
-        self.trade_places = number::places_as_written(text).min(V::PLACES);
-        self.read(Column::Trade, reader)
+    #[inline(always)]
+    pub fn get(&self, column: Column) -> Option<&V> {
+        (self.present & column.bit() != 0).then(|| &self.values[column as usize])
     }
 
-    pub fn get(&self, column: Column) -> Option<&V> {
-        self.columns[column as usize].as_ref()
+    /// The column's text in the message, with all that follows it, and its length, where it
+    /// stands there as a record has it.
+    #[inline(always)]
+    pub fn text<'m>(&self, column: Column, message: &'m [u8]) -> Option<(&'m [u8], usize)> {
+        if self.plain & column.bit() == 0 {
+            return None;
+        }
+        let TextAt { left, length } = self.texts[column as usize];
+        message.get(message.len().checked_sub(left)?..).map(|text| (text, length))
+    }
+
+    fn set(&mut self, column: Column, value: Option<V>) {
+        self.plain &= !column.bit();
+        self.present &= !column.bit();
+        if let Some(value) = value {
+            self.values[column as usize] = value;
+            self.present |= column.bit();
+        }
     }
 
     /// The price 24 hours ago is the previous close too, where a market never closes.
     pub fn previous_close_is_opening(&mut self) {
-        self.columns[Column::PrevClosing as usize] = self.get(Column::Opening).cloned();
+        self.set(Column::PrevClosing, self.get(Column::Opening).cloned());
+        if self.plain & Column::Opening.bit() != 0 {
+            self.texts[Column::PrevClosing as usize] = self.texts[Column::Opening as usize];
+            self.plain |= Column::PrevClosing.bit();
+        }
     }
 
     /// The change of the price is that from `since` to the last trade.
     pub fn change_since(&mut self, since: Column) -> Result<()> {
-        self.columns[Column::Change as usize] = self.difference(Column::Trade, since)?;
+        let difference = self.difference(Column::Trade, since)?;
+        self.set(Column::Change, difference);
         Ok(())
     }
 
     /// The opening price is that from which the change, as sent, led to the last trade.
     pub fn opening_before_change(&mut self) -> Result<()> {
-        self.columns[Column::Opening as usize] = self.difference(Column::Trade, Column::Change)?;
+        let difference = self.difference(Column::Trade, Column::Change)?;
+        self.set(Column::Opening, difference);
         Ok(())
     }
 
     /// The rate is the change as a fraction of `base`.
     pub fn rate_of(&mut self, base: Column) -> Result<()> {
-        self.columns[Column::Rate as usize] = match (self.get(Column::Change), self.get(base)) {
+        let rate = match (self.get(Column::Change), self.get(base)) {
             (Some(change), Some(base)) => quotient(change, base, RATE_PLACES)?,
             _ => None,
         };
+        self.set(Column::Rate, rate);
         Ok(())
     }
 
@@ -110,9 +178,10 @@ impl<V: Value> Ticker<V> {
             let trade =
                 trade.checked_mul(&V::power_of_ten(2).ok_or(Error::Range)?).ok_or(Error::Range)?;
             let growth = percentage.checked_add(&hundred).ok_or(Error::Range)?;
-            self.columns[Column::Opening as usize] = quotient(&trade, &growth, self.trade_places)?;
+            let opening = quotient(&trade, &growth, self.trade_places.min(V::PLACES))?;
+            self.set(Column::Opening, opening);
         }
-        self.columns[Column::Rate as usize] = rate;
+        self.set(Column::Rate, rate);
         Ok(())
     }
 

@@ -33,8 +33,9 @@ impl EventTime {
     pub fn read_id<T: Text>(&mut self, rank: u8, reader: &mut Reader<T>) -> Result<()> {
         let id = reader.skipped()?;
         let start = id.iter().position(u8::is_ascii_digit).unwrap_or(0); // behind the quote
-        let time = id.get(start..start + 13).and_then(milliseconds);
-        self.note(rank, time.map(|milliseconds| milliseconds * 1000))
+        let time = id.get(start..start + 13).filter(|time| time.iter().all(u8::is_ascii_digit));
+        let time = time.and_then(|time| std::str::from_utf8(time).ok()?.parse().ok());
+        self.note(rank, time.map_or(Ok(None), from_whole)?)
     }
 
     fn note(&mut self, rank: u8, micros: Option<Micros>) -> Result<()> {
@@ -63,6 +64,9 @@ impl EventTime {
 
 /// A time, or nothing where it is null, empty or not after 1970 began.
 fn read<T: Text>(reader: &mut Reader<T>) -> Result<Option<Micros>> {
+    if let Some(number) = reader.whole_number() {
+        return from_whole(number);
+    }
     let mut ahead = *reader;
     if let Ok(text) = ahead.string()
         && text.get(4) == Some(&b'-')
@@ -71,24 +75,20 @@ fn read<T: Text>(reader: &mut Reader<T>) -> Result<Option<Micros>> {
         return from_rfc3339(text);
     }
     match reader.number_if_any() {
-        Ok(Some(number)) => match milliseconds(number.text) {
-            Some(milliseconds) => Ok(Some(milliseconds * 1000)),
-            None => from_number(&number.value),
-        },
-        Ok(None) => Ok(None),
+        Ok(number) => number.map_or(Ok(None), |number| from_number(&number.value)),
         Err(Error::Number) => Err(Error::Time),
         Err(error) => Err(error),
     }
 }
 
-/// The usual number of 13 digits, which is in milliseconds.
-#[inline(always)]
-fn milliseconds(text: &[u8]) -> Option<i64> {
-    let digits: &[u8; 13] = text.try_into().ok()?;
-    let value = |sum: Option<i64>, digit: &u8| {
-        Some(sum? * 10 + i64::from(digit.checked_sub(b'0').filter(|digit| *digit < 10)?))
+/// The unit follows from the magnitude: seconds, milliseconds or microseconds.
+fn from_whole(number: u64) -> Result<Option<Micros>> {
+    let micros = match number {
+        100_000_000_000_000.. => number,
+        100_000_000_000.. => number * 1000,
+        _ => number * 1_000_000,
     };
-    digits.iter().fold(Some(0), value).filter(|milliseconds| *milliseconds >= 100_000_000_000)
+    after_1970(Micros::try_from(micros).map_err(|_| Error::Time)?)
 }
 
 fn from_rfc3339(text: &[u8]) -> Result<Option<Micros>> {
@@ -97,7 +97,7 @@ fn from_rfc3339(text: &[u8]) -> Result<Option<Micros>> {
     after_1970(time.as_microsecond())
 }
 
-/// The unit follows from the magnitude: seconds, milliseconds, microseconds or nanoseconds.
+/// The same of a number with a fraction, or of more digits, which may be in nanoseconds.
 fn from_number<V: Value>(value: &V) -> Result<Option<Micros>> {
     let at_least = |exponent: usize| {
         V::power_of_ten(V::PLACES + exponent).is_some_and(|least| *value >= least)

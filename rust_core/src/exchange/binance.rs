@@ -42,6 +42,7 @@ impl Rules for Binance {
 
     /// <https://github.com/binance/binance-spot-api-docs/blob/master/web-socket-streams.md#individual-symbol-ticker-streams>:
     /// `x` is the last price before the 24 hours, so the previous close in that sense only.
+    #[inline(always)]
     fn ticker<T: Text>(
         key: &[u8],
         reader: &mut Reader<T>,
@@ -68,6 +69,7 @@ impl Rules for Binance {
     /// <https://github.com/binance/binance-spot-api-docs/blob/master/web-socket-streams.md#diff-depth-stream>.
     /// Partial books are whole, under `bids` and `asks`, and so is what REST gives as a base;
     /// changes are under `b` and `a`.
+    #[inline(always)]
     fn order_book<T: Text>(
         key: &[u8],
         reader: &mut Reader<T>,

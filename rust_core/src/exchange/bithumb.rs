@@ -53,6 +53,7 @@ impl Rules for Bithumb {
     };
 
     /// <https://apidocs.bithumb.com/reference/현재가-ticker>
+    #[inline(always)]
     fn ticker<T: Text>(
         key: &[u8],
         reader: &mut Reader<T>,
@@ -67,6 +68,7 @@ impl Rules for Bithumb {
 
     /// <https://apidocs.bithumb.com/reference/호가-orderbook>: up to 15 units; a size can be 0 at
     /// a price that is alive (less than 0.0001 stands there).
+    #[inline(always)]
     fn order_book<T: Text>(
         key: &[u8],
         reader: &mut Reader<T>,

@@ -49,6 +49,7 @@ impl Rules for Bybit {
 
     /// <https://bybit-exchange.github.io/docs/v5/websocket/public/ticker>: the rate that is sent
     /// is rounded, so it is computed.
+    #[inline(always)]
     fn ticker<T: Text>(
         key: &[u8],
         reader: &mut Reader<T>,
@@ -75,6 +76,7 @@ impl Rules for Bybit {
     /// <https://bybit-exchange.github.io/docs/v5/websocket/public/orderbook>: a snapshot, which may
     /// come again at any time, then changes. `cts`, which stands beside the payload, is the time
     /// of the matching engine; `ts` that of sending.
+    #[inline(always)]
     fn order_book<T: Text>(
         key: &[u8],
         reader: &mut Reader<T>,

@@ -50,6 +50,7 @@ impl Rules for Coinone {
 
     /// <https://docs.coinone.co.kr/reference/public-websocket-ticker>: all columns, the volume
     /// included, are since 0:00 in Seoul. Each key has a short form, format `SHORT`.
+    #[inline(always)]
     fn ticker<T: Text>(
         key: &[u8],
         reader: &mut Reader<T>,
@@ -76,6 +77,7 @@ impl Rules for Coinone {
     /// <https://docs.coinone.co.kr/reference/public-websocket-orderbook>: 16 levels a side, all of
     /// them in every message. The asks are turned round by never asking where a level stands: the
     /// lowest is the best.
+    #[inline(always)]
     fn order_book<T: Text>(
         key: &[u8],
         reader: &mut Reader<T>,

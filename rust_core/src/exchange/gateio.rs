@@ -48,13 +48,14 @@ impl Rules for Gateio {
     /// <https://www.gate.com/docs/developers/apiv4/ws/en/#tickers-channel>: the percentage is
     /// against the price of 24 hours ago, which is not sent, but follows from it. The time stands
     /// beside the payload.
+    #[inline(always)]
     fn ticker<T: Text>(
         key: &[u8],
         reader: &mut Reader<T>,
         ticker: &mut Ticker<T::Value>,
     ) -> Result<()> {
         match key {
-            b"last" => ticker.read_trade(reader),
+            b"last" => ticker.read(Column::Trade, reader),
             b"high_24h" => ticker.read(Column::Max, reader),
             b"low_24h" => ticker.read(Column::Min, reader),
             b"base_volume" => ticker.read(Column::Volume, reader),
@@ -75,6 +76,7 @@ impl Rules for Gateio {
     /// <https://www.gate.com/docs/developers/apiv4/ws/en/#order-book-channel>. `spot.order_book`
     /// has whole books under `bids` and `asks`. `spot.order_book_update` and `spot.obu` have
     /// changes under `b` and `a`, whole ones where `full` is true, and may lack a side.
+    #[inline(always)]
     fn order_book<T: Text>(
         key: &[u8],
         reader: &mut Reader<T>,

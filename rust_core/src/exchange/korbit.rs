@@ -48,6 +48,7 @@ impl Rules for Korbit {
 
     /// <https://docs.digitalx.miraeasset.com/llms/en/websocket_api/public.md>: the change in
     /// percent that is sent is rounded, so the rate is computed.
+    #[inline(always)]
     fn ticker<T: Text>(
         key: &[u8],
         reader: &mut Reader<T>,
@@ -73,6 +74,7 @@ impl Rules for Korbit {
 
     /// <https://docs.digitalx.miraeasset.com/llms/en/websocket_api/public.md>: 30 levels a side, all of them in every message. The `timestamp` around
     /// the payload is the server's, that inside is the book's.
+    #[inline(always)]
     fn order_book<T: Text>(
         key: &[u8],
         reader: &mut Reader<T>,

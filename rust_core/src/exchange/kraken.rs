@@ -53,6 +53,7 @@ impl Rules for Kraken {
 
     /// <https://docs.kraken.com/exchange/api-reference/spot-websocket-v2/ticker>: the percentage
     /// is rounded, so the rate is computed. Older messages have no time.
+    #[inline(always)]
     fn ticker<T: Text>(
         key: &[u8],
         reader: &mut Reader<T>,
@@ -78,6 +79,7 @@ impl Rules for Kraken {
 
     /// <https://docs.kraken.com/exchange/api-reference/spot-websocket-v2/book.md>: a snapshot, then
     /// changes; what falls out of the depth is not removed by any message.
+    #[inline(always)]
     fn order_book<T: Text>(
         key: &[u8],
         reader: &mut Reader<T>,

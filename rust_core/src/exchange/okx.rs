@@ -59,6 +59,7 @@ impl Rules for Okx {
 
     /// <https://www.okx.com/docs-v5/en/#order-book-trading-market-data-ws-tickers-channel>: no
     /// change is sent; `vol24h` is in the base currency on spot markets.
+    #[inline(always)]
     fn ticker<T: Text>(
         key: &[u8],
         reader: &mut Reader<T>,
@@ -88,6 +89,7 @@ impl Rules for Okx {
     /// <https://www.okx.com/docs-v5/en/#order-book-trading-market-data>: a snapshot, then changes;
     /// a level is price, size, a zero and a count of orders. `books5` and `bbo-tbt` have no
     /// `action`: each of their messages is whole. `checksum` is 0 since 2026-06-23.
+    #[inline(always)]
     fn order_book<T: Text>(
         key: &[u8],
         reader: &mut Reader<T>,

@@ -59,6 +59,7 @@ impl Rules for Upbit {
     /// <https://docs.upbit.com/kr/reference/websocket-ticker>: the rate is a fraction, the change
     /// is against yesterday's close at 0:00 UTC, and of all columns the volume alone is of a
     /// rolling 24 hours. Each key has a short form, format `SIMPLE`.
+    #[inline(always)]
     fn ticker<T: Text>(
         key: &[u8],
         reader: &mut Reader<T>,
@@ -85,6 +86,7 @@ impl Rules for Upbit {
 
     /// <https://docs.upbit.com/kr/reference/websocket-orderbook>: up to 30 units, all of them in
     /// every message; a side that is shorter is padded with zeros.
+    #[inline(always)]
     fn order_book<T: Text>(
         key: &[u8],
         reader: &mut Reader<T>,

@@ -70,9 +70,15 @@ impl Block {
         let tens = ones & i16x8::splat(0x00ff);
         let twos: i16x8 = tens * i16x8::splat(10) + (ones >> 8_i32);
         let fours: i32x4 = twos.dot(HUNDRED_ONE);
-        let [a, b, c, d] = fours.to_array().map(|four| u64::from(four.cast_unsigned()));
-        ((a * 10_000 + b) * 10_000 + c) * 10_000 + d
+        let [first, second]: [u64; 2] = cast(fours);
+        eight_digits(first) * 100_000_000 + eight_digits(second)
     }
+}
+
+/// Joins two times four digits, of which the first are in the lower half.
+#[inline(always)]
+fn eight_digits(fours: u64) -> u64 {
+    fours.wrapping_mul(1 + (10_000 << 32)) >> 32
 }
 
 /// Multiplies the first of two pairs of digits by a hundred and adds the second.

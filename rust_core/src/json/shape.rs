@@ -4,7 +4,7 @@ use super::Reader;
 use super::block::Block;
 use super::text::Text;
 use crate::error::{Error, Result};
-use crate::number::{Number, Value};
+use crate::number::{Number, Parsed, Value};
 
 /// How `N` numbers are laid out.
 pub trait Shape<const N: usize>: Copy {
@@ -156,11 +156,11 @@ impl<'a, T: Text> Reader<'a, T> {
     }
 
     #[inline(always)]
-    fn quick_number(&mut self) -> Option<Number<'a, T::Value>> {
-        let (value, length) = T::Value::usual(self.rest.first_chunk()?)?;
+    pub(super) fn quick_number(&mut self) -> Option<Number<'a, T::Value>> {
+        let Parsed { value, length, point } = T::Value::usual(self.rest.first_chunk()?)?;
         let (text, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
-        Some(Number { value, text })
+        Some(Number { value, text, point })
     }
 
     #[cold]

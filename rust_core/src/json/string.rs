@@ -1,15 +1,24 @@
 //! The ends of JSON strings, and what is between their quotes.
 
+use memchr::memchr2;
+
 use super::block::Block;
 use crate::error::{Error, Result};
 
 /// How many bytes come before the next quote or backslash.
 #[inline(always)]
 pub fn run(bytes: &[u8]) -> usize {
-    if let Some(chunk) = bytes.first_chunk() {
-        let found = Block::load(chunk).find(b'"', b'\\');
+    // keys and short values end in the first 32 bytes
+    if let Some((first, rest)) = bytes.split_first_chunk() {
+        let found = Block::load(first).find(b'"', b'\\');
         if found < 16 {
             return found;
+        }
+        if let Some(second) = rest.first_chunk() {
+            let found = Block::load(second).find(b'"', b'\\');
+            if found < 16 {
+                return 16 + found;
+            }
         }
     }
     long_run(bytes)
@@ -17,16 +26,7 @@ pub fn run(bytes: &[u8]) -> usize {
 
 #[inline(never)]
 fn long_run(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(chunk) = bytes[at..].first_chunk() {
-        let found = Block::load(chunk).find(b'"', b'\\');
-        at += found;
-        if found < 16 {
-            return at;
-        }
-    }
-    let rest = &bytes[at..];
-    at + rest.iter().position(|byte| matches!(byte, b'"' | b'\\')).unwrap_or(rest.len())
+    memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len())
 }
 
 /// Where the quote stands that closes a string whose inside `bytes` begin with.
