@@ -102,7 +102,7 @@ impl<V: Value> OrderBook<V> {
     ) -> Result<()> {
         self.becomes(Form::Whole);
         let bids = self.bids.begin()?;
-        levels(reader, level, |[price, size]| bids.top.add(price.value, size.value))
+        levels(reader, level, |[price, size]| bids.top.add(price.value, &size.value))
     }
 
     /// Reads all asks of a book that is published as it is.
@@ -113,7 +113,7 @@ impl<V: Value> OrderBook<V> {
     ) -> Result<()> {
         self.becomes(Form::Whole);
         let asks = self.asks.begin()?;
-        levels(reader, level, |[price, size]| asks.top.add(price.value, size.value))
+        levels(reader, level, |[price, size]| asks.top.add(price.value, &size.value))
     }
 
     /// Reads units, each an ask and a bid: both prices, then both sizes.
@@ -125,8 +125,8 @@ impl<V: Value> OrderBook<V> {
         self.becomes(Form::Whole);
         let (asks, bids) = (self.asks.begin()?, self.bids.begin()?);
         levels(reader, unit, |[ask, bid, ask_size, bid_size]| {
-            asks.top.add(ask.value, ask_size.value)?;
-            bids.top.add(bid.value, bid_size.value)
+            asks.top.add(ask.value, &ask_size.value)?;
+            bids.top.add(bid.value, &bid_size.value)
         })
     }
 
@@ -139,7 +139,7 @@ impl<V: Value> OrderBook<V> {
         self.becomes(Form::Whole);
         let bids = self.bids.begin()?;
         levels(reader, level, |[price, size]| {
-            bids.top.add(price.value.clone(), size.value.clone())?;
+            bids.top.add(price.value.clone(), &size.value)?;
             bids.keep(price, size)
         })
     }
@@ -153,7 +153,7 @@ impl<V: Value> OrderBook<V> {
         self.becomes(Form::Whole);
         let asks = self.asks.begin()?;
         levels(reader, level, |[price, size]| {
-            asks.top.add(price.value.clone(), size.value.clone())?;
+            asks.top.add(price.value.clone(), &size.value)?;
             asks.keep(price, size)
         })
     }
@@ -260,12 +260,12 @@ pub struct Top<V, const HIGHEST: bool> {
 impl<V: Value, const HIGHEST: bool> Top<V, HIGHEST> {
     /// Adds a level. One of price or size zero is padding and does not count.
     #[inline(always)]
-    fn add(&mut self, price: V, size: V) -> Result<()> {
+    fn add(&mut self, price: V, size: &V) -> Result<()> {
         if !price.is_positive() || !size.is_positive() {
             let negative = price.is_negative() || size.is_negative();
             return if negative { Err(Error::Number) } else { Ok(()) };
         }
-        self.total = self.total.checked_add(&size).ok_or(Error::Range)?;
+        self.total = self.total.checked_add(size).ok_or(Error::Range)?;
         let better = self
             .best
             .as_ref()
@@ -280,7 +280,7 @@ impl<V: Value, const HIGHEST: bool> Top<V, HIGHEST> {
     fn of(levels: &[Level<V>]) -> Result<Self> {
         let mut top = Self::default();
         for Level { price, size } in levels {
-            top.add(price.clone(), size.clone())?;
+            top.add(price.clone(), size)?;
         }
         Ok(top)
     }
