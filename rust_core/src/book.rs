@@ -1,5 +1,8 @@
 //! An order book that is kept from message to message.
 
+#[cfg(test)]
+mod tests;
+
 use crate::error::{Error, Result};
 use crate::number::{Usual, Value, Wide};
 use crate::order_book::{Form, Level, OrderBook, Top};

@@ -14,6 +14,7 @@ pub mod control;
 mod envelope;
 pub mod error;
 pub mod exchange;
+mod item;
 mod json;
 mod number;
 mod order_book;

@@ -1,5 +1,10 @@
 //! Exact numbers from text: whole multiples of a small power of ten, never a float.
 
+mod quick;
+mod scan;
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Debug;
 
 use num_bigint::BigInt;
@@ -7,7 +12,9 @@ use num_integer::Integer;
 use num_traits::{CheckedAdd, CheckedMul, CheckedSub, Pow, Signed, ToPrimitive, Zero};
 
 use crate::error::{Error, Result};
-use crate::json::block::Block;
+pub use quick::whole;
+use quick::{UNIT, digits, product, small_exponent};
+use scan::Scan;
 
 /// The usual value: units of 1e-18 in an `i128`, so up to 170 quintillions.
 pub type Usual = i128;
@@ -85,17 +92,8 @@ impl<V: Value> Number<'_, V> {
         if self.point != NOWHERE {
             return self.text.len().saturating_sub(self.point + 1);
         }
-        let Ok(scan) = Scan::new(self.text) else { return 0 };
-        usize::try_from(as_i64(scan.fraction.len()) - scan.exponent).unwrap_or(0)
+        Scan::new(self.text).map_or(0, |scan| scan.places())
     }
-}
-
-/// A whole number of up to 15 digits that is followed by something else, and its length.
-#[inline(always)]
-pub fn whole(window: &[u8; 32]) -> Option<(u64, usize)> {
-    let (mantissa, dot, end) = digits(window)?;
-    let is_whole = dot == end && window[end & 15] | 0x20 != b'e';
-    is_whole.then(|| (mantissa / POWERS[(16 - end) & 15], end))
 }
 
 impl Value for Usual {
@@ -186,144 +184,4 @@ fn divide_half_even<V: Value>(numerator: &V, denominator: &V) -> V {
     } else {
         quotient + numerator.signum() * denominator.signum()
     }
-}
-
-const POWERS: [u64; 20] = {
-    let mut powers = [1; 20];
-    let mut i = 1;
-    while i < 20 {
-        powers[i] = powers[i - 1] * 10;
-        i += 1;
-    }
-    powers
-};
-
-/// What sixteen digits are in units of, when `dot` of them stand before the dot.
-const UNIT: [u64; 32] = {
-    let mut unit = [0; 32];
-    let mut dot = 0;
-    while dot <= 16 {
-        unit[dot] = POWERS[dot + 2];
-        dot += 1;
-    }
-    unit
-};
-
-#[inline(always)]
-fn product(a: u64, b: u64) -> i128 {
-    (u128::from(a) * u128::from(b)).cast_signed()
-}
-
-/// The digits of a number of 1 to 15 digits and dot, as a whole number in units of 10^(dot - 16);
-/// where the dot is or would be; where they end.
-#[inline(always)]
-fn digits(window: &[u8; 32]) -> Option<(u64, usize, usize)> {
-    let here = Block::load(window.first_chunk()?);
-    let other = here.non_digits();
-    let dot = other.trailing_zeros() as usize;
-    let after_dot = (other & other.wrapping_sub(1)).trailing_zeros() as usize;
-    let end = if window[dot & 31] == b'.' { after_dot } else { dot };
-    if dot == 0 || end > 15 || end == dot + 1 {
-        return None;
-    }
-    let next = Block::load(window[1..].first_chunk()?);
-    Some((here.digits(next, dot, end), dot, end))
-}
-
-/// As Python writes small floats: 5.21e-06. The digits are there already.
-#[inline(never)]
-fn small_exponent(
-    window: &[u8; 32],
-    mantissa: u64,
-    dot: usize,
-    end: usize,
-) -> Option<Parsed<i128>> {
-    let &[_, b'-', tens @ b'0'..=b'9', ones @ b'0'..=b'9', after] =
-        window[end & 15..].first_chunk()?
-    else {
-        return None;
-    };
-    if after.is_ascii_digit() {
-        return None;
-    }
-    let power = usize::from(tens - b'0') * 10 + usize::from(ones - b'0');
-    let value = if let Some(&more) = POWERS.get((dot + 2).wrapping_sub(power)) {
-        product(mantissa, more)
-    } else {
-        let &less = POWERS.get(power - dot - 2)?;
-        mantissa.is_multiple_of(less).then(|| i128::from(mantissa / less))?
-    };
-    Some(Parsed { value, length: end + 4, point: NOWHERE })
-}
-
-/// Any number, taken apart: digits, and the power of ten behind them.
-struct Scan<'a> {
-    negative: bool,
-    whole: &'a [u8],
-    fraction: &'a [u8],
-    exponent: i64,
-    length: usize,
-}
-
-impl<'a> Scan<'a> {
-    #[cold]
-    fn new(bytes: &'a [u8]) -> Result<Self> {
-        let (negative, rest) = match bytes {
-            [b'-', rest @ ..] => (true, rest),
-            _ => (false, bytes),
-        };
-        let (whole, rest) = split_digits(rest)?;
-        let (fraction, rest) = match rest {
-            [b'.', rest @ ..] => split_digits(rest)?,
-            _ => (&[][..], rest),
-        };
-        let (exponent, rest) = match rest {
-            [b'e' | b'E', b'-', rest @ ..] => exponent(rest, -1)?,
-            [b'e' | b'E', b'+', rest @ ..] | [b'e' | b'E', rest @ ..] => exponent(rest, 1)?,
-            _ => (0, rest),
-        };
-        Ok(Scan { negative, whole, fraction, exponent, length: bytes.len() - rest.len() })
-    }
-
-    fn value<V: Value>(&self) -> Result<Parsed<V>> {
-        let parsed = |value| Ok(Parsed { value, length: self.length, point: NOWHERE });
-        let mut all: Vec<u8> = [self.whole, self.fraction].concat();
-        let significant = all.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
-        let dropped = all.len() - significant;
-        all.truncate(significant);
-        let leading = all.iter().take_while(|digit| **digit == b'0').count();
-        let digits = &all[leading..];
-        if digits.is_empty() {
-            return parsed(V::zero());
-        }
-        let power = self.exponent - as_i64(self.fraction.len()) + as_i64(dropped + V::PLACES);
-        let power = usize::try_from(power).map_err(|_| Error::Range)?;
-        if digits.len() + power > V::DIGITS {
-            return Err(Error::Range); // before anything is built
-        }
-        let magnitude =
-            V::from_str_radix(&String::from_utf8_lossy(digits), 10).map_err(|_| Error::Range)?;
-        let unit = V::power_of_ten(power).ok_or(Error::Range)?;
-        let magnitude = magnitude.checked_mul(&unit).ok_or(Error::Range)?;
-        parsed(if self.negative { -magnitude } else { magnitude })
-    }
-}
-
-fn split_digits(bytes: &[u8]) -> Result<(&[u8], &[u8])> {
-    match bytes.iter().take_while(|byte| byte.is_ascii_digit()).count() {
-        0 => Err(Error::Number),
-        count => Ok(bytes.split_at(count)),
-    }
-}
-
-fn exponent(bytes: &[u8], sign: i64) -> Result<(i64, &[u8])> {
-    let (digits, rest) = split_digits(bytes)?;
-    let far = 1_000_000_000; // and farther is as far
-    let magnitude =
-        digits.iter().fold(0, |sum: i64, digit| (sum * 10 + i64::from(digit - b'0')).min(far));
-    Ok((sign * magnitude, rest))
-}
-
-fn as_i64(length: usize) -> i64 {
-    i64::try_from(length).unwrap_or(i64::MAX / 4)
 }

@@ -153,3 +153,59 @@ pub fn simplify(text: &[u8]) -> Result<Vec<u8>> {
     simple.extend_from_slice(rest);
     Ok(simple)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{closing_quote, run, simplify, unescape};
+    use crate::error::Error;
+
+    /// Byte by byte.
+    fn closing_quote_by_school(bytes: &[u8]) -> Option<usize> {
+        let mut escaped = false;
+        bytes.iter().position(|byte| {
+            let closes = *byte == b'"' && !escaped;
+            escaped = *byte == b'\\' && !escaped;
+            closes
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn quotes_close_behind_even_backslashes(text in "[a\"\\\\]{0,200}", pad in 0usize..80) {
+            let text = format!("{}{text}", "x".repeat(pad));
+            prop_assert_eq!(closing_quote(text.as_bytes()), closing_quote_by_school(text.as_bytes()));
+        }
+
+        #[test]
+        fn runs_end_at_quotes_and_backslashes(text in "[ab]{0,50}[\"\\\\]?[ab]{0,9}") {
+            let end = text.find(['"', '\\']).unwrap_or(text.len());
+            prop_assert_eq!(run(text.as_bytes()), end);
+        }
+
+        #[test]
+        fn what_is_escaped_is_unescaped(text in "\\PC{0,60}") {
+            let units: Vec<String> =
+                text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+            let escaped = units.concat();
+            let mut found = Vec::new();
+            unescape(escaped.as_bytes(), &mut found).unwrap();
+            prop_assert_eq!(String::from_utf8(found).unwrap(), text.clone());
+            let simple = simplify(format!("[\"{escaped}\"]").as_bytes()).unwrap();
+            let mut again = Vec::new();
+            unescape(&simple[2..simple.len() - 2], &mut again).unwrap();
+            prop_assert_eq!(String::from_utf8(again).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn half_of_a_pair_is_no_text() {
+        for text in ["\\ud800", "\\udc00", "\\ud800x", "\\ud800\\u0041", "\\ud800\\ud800"] {
+            assert_eq!(unescape(text.as_bytes(), &mut Vec::new()), Err(Error::Utf8), "{text}");
+        }
+        for text in ["\\", "\\x", "\\u12", "\\u12g4"] {
+            assert_eq!(unescape(text.as_bytes(), &mut Vec::new()), Err(Error::Syntax), "{text}");
+        }
+    }
+}

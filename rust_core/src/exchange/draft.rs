@@ -1,0 +1,151 @@
+//! What the messages of one item say, read member by member and collected before any takes effect.
+
+use super::Rules;
+use crate::error::Result;
+use crate::json::Reader;
+use crate::json::text::Text;
+use crate::order_book::OrderBook;
+use crate::ticker::Ticker;
+
+/// What a message says, before it takes effect.
+pub trait Draft: Default {
+    /// Makes it as good as new.
+    fn reset(&mut self);
+    /// Takes over from the object around the payload what the payload does not say itself.
+    fn inherit(&mut self, outer: &Self);
+}
+
+/// A draft that an exchange's rules fill from one kind of text.
+pub(super) trait DraftOf<R: Rules, T: Text>: Draft {
+    fn member(&mut self, key: &[u8], reader: &mut Reader<T>) -> Result<()>;
+}
+
+impl<R: Rules, T: Text> DraftOf<R, T> for Ticker<T::Value> {
+    #[inline(always)]
+    fn member(&mut self, key: &[u8], reader: &mut Reader<T>) -> Result<()> {
+        R::ticker(key, reader, self)
+    }
+}
+
+impl<R: Rules, T: Text> DraftOf<R, T> for OrderBook<T::Value> {
+    #[inline(always)]
+    fn member(&mut self, key: &[u8], reader: &mut Reader<T>) -> Result<()> {
+        R::order_book(key, reader, self)
+    }
+}
+
+/// The messages of one item. They are collected before any takes effect, and their memory is used again.
+#[derive(Debug, Default)]
+pub struct Drafts<D> {
+    drafts: Vec<(D, bool)>,
+    used: usize,
+}
+
+impl<D: Draft> Drafts<D> {
+    pub fn clear(&mut self) {
+        self.used = 0;
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    /// The messages, in their order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut D> {
+        self.drafts[..self.used]
+            .iter_mut()
+            .filter_map(|(draft, is_message)| is_message.then_some(draft))
+    }
+
+    /// Begins the next draft; its place.
+    #[inline(always)]
+    fn begin(&mut self) -> usize {
+        let at = self.used;
+        match self.drafts.get_mut(at) {
+            Some((draft, is_message)) => {
+                draft.reset();
+                *is_message = true;
+            }
+            None => self.drafts.push((D::default(), true)),
+        }
+        self.used += 1;
+        at
+    }
+
+    #[inline(always)]
+    fn at(&mut self, place: usize) -> &mut D {
+        &mut self.drafts[place].0
+    }
+
+    /// Ends a message that began at `outer`: with payloads, it is they that are the messages.
+    fn end(&mut self, outer: usize) {
+        if let [around, payloads @ ..] = &mut self.drafts[outer..self.used]
+            && !payloads.is_empty()
+        {
+            around.1 = false;
+            for payload in payloads {
+                payload.0.inherit(&around.0);
+            }
+        }
+    }
+}
+
+/// Reads a message, or an array of them, member by member. Loops instead of closures, and a copy
+/// of the reader, keep it in registers.
+#[inline(never)]
+pub(super) fn messages<R: Rules, T: Text, D: DraftOf<R, T>>(
+    reader: &mut Reader<T>,
+    drafts: &mut Drafts<D>,
+) -> Result<()> {
+    reader.space();
+    let mut local = *reader;
+    let is_array = local.peek() == Some(b'[');
+    let mut more = !is_array || local.open_array()?;
+    while more {
+        let outer = drafts.begin();
+        let mut more_members = local.open_object()?;
+        while more_members {
+            let key = local.key()?;
+            if is_payload::<R, T>(key, local) {
+                local.seldom(|reader| payloads::<R, T, D>(reader, drafts))?;
+            } else {
+                drafts.at(outer).member(key, &mut local)?;
+            }
+            more_members = local.next_member()?;
+        }
+        drafts.end(outer);
+        more = is_array && local.next_element()?;
+    }
+    *reader = local;
+    Ok(())
+}
+
+#[inline(always)]
+fn is_payload<R: Rules, T: Text>(key: &[u8], reader: Reader<T>) -> bool {
+    matches!(reader.peek(), Some(b'{' | b'['))
+        && R::PAYLOAD.iter().any(|name| key == name.as_bytes())
+}
+
+/// Reads a payload, or an array of them.
+#[inline(never)]
+fn payloads<R: Rules, T: Text, D: DraftOf<R, T>>(
+    reader: &mut Reader<T>,
+    drafts: &mut Drafts<D>,
+) -> Result<()> {
+    let mut local = *reader;
+    let is_array = local.peek() == Some(b'[');
+    let mut more = !is_array || local.open_array()?;
+    while more {
+        let payload = drafts.begin();
+        let draft = drafts.at(payload);
+        let mut more_members = local.open_object()?;
+        while more_members {
+            let key = local.key()?;
+            draft.member(key, &mut local)?;
+            more_members = local.next_member()?;
+        }
+        more = is_array && local.next_element()?;
+    }
+    *reader = local;
+    Ok(())
+}
