@@ -5,7 +5,6 @@ mod binance;
 mod bithumb;
 mod bybit;
 mod coinone;
-mod draft;
 mod gateio;
 mod korbit;
 mod kraken;
@@ -14,6 +13,7 @@ mod prelude;
 mod upbit;
 
 use crate::control::{Control, Members};
+use crate::draft::{Drafts, messages};
 use crate::error::{Error, Result};
 use crate::json::Reader;
 use crate::json::text::{Compact, Escaped, Long, Plain, Text};
@@ -21,8 +21,6 @@ use crate::number::Value;
 use crate::order_book::OrderBook;
 use crate::simulate::wire::Wire;
 use crate::ticker::Ticker;
-use draft::messages;
-pub use draft::{Draft, Drafts};
 
 /// The exchanges, in the order of their regions.
 pub static ALL: [Exchange; 9] = [
@@ -38,7 +36,7 @@ pub static ALL: [Exchange; 9] = [
 ];
 
 /// What one exchange's file says.
-trait Rules {
+pub(crate) trait Rules {
     /// The name in settings, metrics and keys.
     const NAME: &'static str;
     /// Other names under which its envelopes come.

@@ -11,6 +11,7 @@ pub mod batch;
 mod book;
 mod books;
 pub mod control;
+mod draft;
 mod envelope;
 pub mod error;
 pub mod exchange;

@@ -2,8 +2,8 @@
 
 mod side;
 
+use crate::draft::Draft;
 use crate::error::{Error, Result};
-use crate::exchange::Draft;
 use crate::json::Reader;
 use crate::json::shape::Shape;
 use crate::json::text::Text;

@@ -1,7 +1,7 @@
 //! What one ticker message says, in the eight columns of a record.
 
+use crate::draft::Draft;
 use crate::error::{Error, Result};
-use crate::exchange::Draft;
 use crate::json::Reader;
 use crate::json::text::Text;
 use crate::number::{Value, quotient};

@@ -1,7 +1,7 @@
 //! What the messages of one item say, read member by member and collected before any takes effect.
 
-use super::Rules;
 use crate::error::Result;
+use crate::exchange::Rules;
 use crate::json::Reader;
 use crate::json::text::Text;
 use crate::order_book::OrderBook;
@@ -16,7 +16,7 @@ pub trait Draft: Default {
 }
 
 /// A draft that an exchange's rules fill from one kind of text.
-pub(super) trait DraftOf<R: Rules, T: Text>: Draft {
+pub trait DraftOf<R: Rules, T: Text>: Draft {
     fn member(&mut self, key: &[u8], reader: &mut Reader<T>) -> Result<()>;
 }
 
@@ -93,7 +93,7 @@ impl<D: Draft> Drafts<D> {
 /// Reads a message, or an array of them, member by member. Loops instead of closures, and a copy
 /// of the reader, keep it in registers.
 #[inline(never)]
-pub(super) fn messages<R: Rules, T: Text, D: DraftOf<R, T>>(
+pub fn messages<R: Rules, T: Text, D: DraftOf<R, T>>(
     reader: &mut Reader<T>,
     drafts: &mut Drafts<D>,
 ) -> Result<()> {
