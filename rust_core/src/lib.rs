@@ -1,10 +1,11 @@
 //! Raw websocket messages of crypto exchanges in, exact records out.
 //!
-//! The way of the data: [`batch`] takes Kafka values; [`envelope`] finds their items; [`exchange`]
-//! reads each with [`json`] and [`number`] into a [`ticker`] or an [`order_book`]; [`books`] keeps
-//! what comes as changes; [`record`] writes what downstream reads. What cannot be read is an
-//! [`error`], what is no market data a [`control`] message. `python` is the boundary. Beside it all,
-//! [`simulate`] is a market that writes what the exchanges would, and knows the truth.
+//! The way of the data: [`batch`] takes Kafka values; `envelope` finds their items; `item` has each
+//! read by its [`exchange`], with `json` and `number`, into drafts, which are a `ticker` or an
+//! `order_book`; `books` keeps what comes as changes; `record` writes what downstream reads. What
+//! cannot be read is an [`error`], what is no market data a [`control`] message. `python` is the
+//! boundary. Beside it all, [`simulate`] is a market that writes what the exchanges would, and
+//! knows the truth.
 #![deny(unsafe_code)]
 
 pub mod batch;

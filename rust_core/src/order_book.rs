@@ -91,88 +91,17 @@ impl<V: Value> OrderBook<V> {
         self.form = self.form.max(form);
     }
 
-    /// Reads all bids of a book that is published as it is.
-    pub fn bids<T: Text<Value = V>>(
-        &mut self,
-        reader: &mut Reader<T>,
-        level: impl Shape<2>,
-    ) -> Result<()> {
-        self.becomes(Form::Whole);
-        let bids = self.bids.begin()?;
-        levels(reader, level, |[price, size]| bids.top.add(price.value, &size.value))
-    }
-
-    /// Reads all asks of a book that is published as it is.
-    pub fn asks<T: Text<Value = V>>(
-        &mut self,
-        reader: &mut Reader<T>,
-        level: impl Shape<2>,
-    ) -> Result<()> {
-        self.becomes(Form::Whole);
-        let asks = self.asks.begin()?;
-        levels(reader, level, |[price, size]| asks.top.add(price.value, &size.value))
-    }
-
     /// Reads units, each an ask and a bid: both prices, then both sizes.
     pub fn units<T: Text<Value = V>>(
         &mut self,
         reader: &mut Reader<T>,
         unit: impl Shape<4>,
     ) -> Result<()> {
-        self.becomes(Form::Whole);
-        let (asks, bids) = (self.asks.begin()?, self.bids.begin()?);
+        let (asks, bids) = (self.asks.begin_sum()?, self.bids.begin_sum()?);
         levels(reader, unit, |[ask, bid, ask_size, bid_size]| {
             asks.top.add(ask.value, &ask_size.value)?;
             bids.top.add(bid.value, &bid_size.value)
         })
-    }
-
-    /// Reads all bids of a book that is published as it is, and on which changes may build.
-    pub fn base_bids<T: Text<Value = V>>(
-        &mut self,
-        reader: &mut Reader<T>,
-        level: impl Shape<2>,
-    ) -> Result<()> {
-        self.becomes(Form::Whole);
-        let bids = self.bids.begin()?;
-        levels(reader, level, |[price, size]| {
-            bids.top.add(price.value.clone(), &size.value)?;
-            bids.keep(price, size)
-        })
-    }
-
-    /// Reads all asks of a book that is published as it is, and on which changes may build.
-    pub fn base_asks<T: Text<Value = V>>(
-        &mut self,
-        reader: &mut Reader<T>,
-        level: impl Shape<2>,
-    ) -> Result<()> {
-        self.becomes(Form::Whole);
-        let asks = self.asks.begin()?;
-        levels(reader, level, |[price, size]| {
-            asks.top.add(price.value.clone(), &size.value)?;
-            asks.keep(price, size)
-        })
-    }
-
-    /// Reads bids for a book that is kept.
-    pub fn kept_bids<T: Text<Value = V>>(
-        &mut self,
-        reader: &mut Reader<T>,
-        level: impl Shape<2>,
-    ) -> Result<()> {
-        let bids = self.bids.begin()?;
-        levels(reader, level, |[price, size]| bids.keep(price, size))
-    }
-
-    /// Reads asks for a book that is kept.
-    pub fn kept_asks<T: Text<Value = V>>(
-        &mut self,
-        reader: &mut Reader<T>,
-        level: impl Shape<2>,
-    ) -> Result<()> {
-        let asks = self.asks.begin()?;
-        levels(reader, level, |[price, size]| asks.keep(price, size))
     }
 
     /// Reads the name of the instrument.
@@ -189,7 +118,10 @@ impl<V: Value> OrderBook<V> {
     /// Checks what must hold before the message takes effect, and sums up a whole book whose
     /// levels were collected.
     pub fn check(&mut self) -> Result<()> {
-        let complete = self.bids.seen && self.asks.seen;
+        if self.bids.is_summed || self.asks.is_summed {
+            self.becomes(Form::Whole);
+        }
+        let complete = self.bids.is_seen && self.asks.is_seen;
         let may_lack = self.form == Form::Delta && self.sides_optional;
         if !complete && !may_lack {
             return Err(Error::Side);

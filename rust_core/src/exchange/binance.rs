@@ -76,14 +76,14 @@ impl Rules for Binance {
         book: &mut OrderBook<T::Value>,
     ) -> Result<()> {
         match key {
-            b"bids" => book.base_bids(reader, Pair),
-            b"asks" => book.base_asks(reader, Pair),
+            b"bids" => book.bids.sum_and_keep(reader, Pair),
+            b"asks" => book.asks.sum_and_keep(reader, Pair),
             b"b" => {
                 book.becomes(Form::Delta);
                 (book.depth, book.numbered) = (Some(UNCUT), true);
-                book.kept_bids(reader, Pair)
+                book.bids.keep(reader, Pair)
             }
-            b"a" => book.kept_asks(reader, Pair),
+            b"a" => book.asks.keep(reader, Pair),
             b"lastUpdateId" | b"u" => read_once(&mut book.sequence.last, reader),
             b"U" => read_once(&mut book.sequence.first, reader),
             b"s" => book.read_instrument(reader),

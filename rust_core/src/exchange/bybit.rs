@@ -83,8 +83,8 @@ impl Rules for Bybit {
         book: &mut OrderBook<T::Value>,
     ) -> Result<()> {
         match key {
-            b"a" => book.kept_asks(reader, Pair),
-            b"b" => book.kept_bids(reader, Pair),
+            b"a" => book.asks.keep(reader, Pair),
+            b"b" => book.bids.keep(reader, Pair),
             b"s" => book.read_instrument(reader),
             b"cts" => book.time.read(1, reader),
             b"ts" => book.time.read(0, reader),

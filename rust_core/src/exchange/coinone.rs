@@ -84,8 +84,12 @@ impl Rules for Coinone {
         book: &mut OrderBook<T::Value>,
     ) -> Result<()> {
         match key {
-            b"asks" | b"a" => book.asks(reader, if key == b"a" { &SHORT_LEVEL } else { &LEVEL }),
-            b"bids" | b"b" => book.bids(reader, if key == b"b" { &SHORT_LEVEL } else { &LEVEL }),
+            b"asks" | b"a" => {
+                book.asks.sum(reader, if key == b"a" { &SHORT_LEVEL } else { &LEVEL })
+            }
+            b"bids" | b"b" => {
+                book.bids.sum(reader, if key == b"b" { &SHORT_LEVEL } else { &LEVEL })
+            }
             b"id" | b"i" => book.time.read_id(1, reader),
             b"timestamp" | b"t" => book.time.read(0, reader),
             b"channel" | b"c" => expect_word(reader, &["ORDERBOOK"]),

@@ -83,10 +83,10 @@ impl Rules for Gateio {
         book: &mut OrderBook<T::Value>,
     ) -> Result<()> {
         match key {
-            b"bids" => book.base_bids(reader, Pair),
-            b"asks" => book.base_asks(reader, Pair),
-            b"b" => book.kept_bids(reader, Pair),
-            b"a" => book.kept_asks(reader, Pair),
+            b"bids" => book.bids.sum_and_keep(reader, Pair),
+            b"asks" => book.asks.sum_and_keep(reader, Pair),
+            b"b" => book.bids.keep(reader, Pair),
+            b"a" => book.asks.keep(reader, Pair),
             b"lastUpdateId" | b"u" => read_once(&mut book.sequence.last, reader),
             b"U" => read_once(&mut book.sequence.first, reader),
             b"full" => {

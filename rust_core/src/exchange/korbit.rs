@@ -81,8 +81,8 @@ impl Rules for Korbit {
         book: &mut OrderBook<T::Value>,
     ) -> Result<()> {
         match key {
-            b"asks" => book.asks(reader, &LEVEL),
-            b"bids" => book.bids(reader, &LEVEL),
+            b"asks" => book.asks.sum(reader, &LEVEL),
+            b"bids" => book.bids.sum(reader, &LEVEL),
             b"timestamp" => book.time.read(0, reader),
             b"type" => expect_word(reader, &["orderbook"]),
             _ => reader.skip(),

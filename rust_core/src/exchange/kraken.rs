@@ -86,8 +86,8 @@ impl Rules for Kraken {
         book: &mut OrderBook<T::Value>,
     ) -> Result<()> {
         match key {
-            b"asks" => book.kept_asks(reader, &LEVEL),
-            b"bids" => book.kept_bids(reader, &LEVEL),
+            b"asks" => book.asks.keep(reader, &LEVEL),
+            b"bids" => book.bids.keep(reader, &LEVEL),
             b"symbol" => book.read_instrument(reader),
             b"timestamp" => book.time.read(0, reader),
             b"channel" => expect_word(reader, &["book"]),

@@ -96,8 +96,8 @@ impl Rules for Okx {
         book: &mut OrderBook<T::Value>,
     ) -> Result<()> {
         match key {
-            b"asks" => book.kept_asks(reader, Pair),
-            b"bids" => book.kept_bids(reader, Pair),
+            b"asks" => book.asks.keep(reader, Pair),
+            b"bids" => book.bids.keep(reader, Pair),
             b"ts" => book.time.read(0, reader),
             b"action" => {
                 book.becomes(match reader.string()? {

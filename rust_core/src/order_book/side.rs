@@ -13,25 +13,64 @@ pub struct Level<V> {
     pub size: V,
 }
 
-/// One side of a message: summed up, or level by level.
+/// One side of a message: summed up, or level by level, or both.
 #[derive(Clone, Debug, Default)]
 pub struct Side<V, const HIGHEST: bool> {
     pub top: Top<V, HIGHEST>,
     pub levels: Vec<Level<V>>,
-    pub(super) seen: bool,
+    pub(super) is_seen: bool,
+    pub(super) is_summed: bool,
 }
 
 impl<V: Value, const HIGHEST: bool> Side<V, HIGHEST> {
-    pub(super) fn begin(&mut self) -> Result<&mut Self> {
-        if self.seen {
+    /// Reads the levels of a book that is published as it is.
+    pub fn sum<T: Text<Value = V>>(
+        &mut self,
+        reader: &mut Reader<T>,
+        level: impl Shape<2>,
+    ) -> Result<()> {
+        let side = self.begin_sum()?;
+        levels(reader, level, |[price, size]| side.top.add(price.value, &size.value))
+    }
+
+    /// Reads levels, or changes of them, for a book that is kept.
+    pub fn keep<T: Text<Value = V>>(
+        &mut self,
+        reader: &mut Reader<T>,
+        level: impl Shape<2>,
+    ) -> Result<()> {
+        let side = self.begin()?;
+        levels(reader, level, |[price, size]| side.push(price, size))
+    }
+
+    /// Reads the levels of a book that is published as it is, and on which changes may build.
+    pub fn sum_and_keep<T: Text<Value = V>>(
+        &mut self,
+        reader: &mut Reader<T>,
+        level: impl Shape<2>,
+    ) -> Result<()> {
+        let side = self.begin_sum()?;
+        levels(reader, level, |[price, size]| {
+            side.top.add(price.value.clone(), &size.value)?;
+            side.push(price, size)
+        })
+    }
+
+    fn begin(&mut self) -> Result<&mut Self> {
+        if self.is_seen {
             return Err(Error::Duplicate);
         }
-        self.seen = true;
+        self.is_seen = true;
         Ok(self)
     }
 
+    pub(super) fn begin_sum(&mut self) -> Result<&mut Self> {
+        self.is_summed = true;
+        self.begin()
+    }
+
     #[inline(always)]
-    pub(super) fn keep(&mut self, price: Number<V>, size: Number<V>) -> Result<()> {
+    fn push(&mut self, price: Number<V>, size: Number<V>) -> Result<()> {
         if price.value.is_negative() || size.value.is_negative() {
             return Err(Error::Number);
         }
@@ -39,8 +78,9 @@ impl<V: Value, const HIGHEST: bool> Side<V, HIGHEST> {
         Ok(())
     }
 
+    /// Sums up levels that were only kept.
     pub(super) fn sum_up(&mut self) -> Result<()> {
-        if self.top.best.is_none() && !self.levels.is_empty() {
+        if !self.is_summed {
             self.top = Top::of(&self.levels)?;
         }
         Ok(())
@@ -49,7 +89,7 @@ impl<V: Value, const HIGHEST: bool> Side<V, HIGHEST> {
     pub(super) fn reset(&mut self) {
         self.top = Top::default();
         self.levels.clear();
-        self.seen = false;
+        (self.is_seen, self.is_summed) = (false, false);
     }
 }
 
