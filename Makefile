@@ -14,6 +14,8 @@ help: ## List what there is
 develop: $(VENV)/.built ## Set up .venv with a release build of the package
 
 $(VENV)/.tools: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=…")'
+	@command -v cargo >/dev/null || { echo 'A Rust toolchain (cargo) is needed: https://rustup.rs'; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --group dev
@@ -25,10 +27,14 @@ $(VENV)/.built: $(VENV)/.tools $(SOURCES)
 	PIP_QUIET=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet
 	touch $@
 
-run: develop ## Decode a simulated market of all nine exchanges
-	$(BIN)/python -m marketprep simulate files --megabytes 2 simulated
-	for kind in ticker orderbook; do \
-	  $(BIN)/python -m marketprep decode --kind $$kind simulated/*.$$kind.jsonl > simulated/$$kind.records.jsonl && tail -n 3 simulated/$$kind.records.jsonl || exit 1; \
+run: develop ## Decode a simulated market of all exchanges
+	@$(BIN)/python -m marketprep simulate files --megabytes 2 simulated
+	@for kind in ticker orderbook; do \
+	  for file in simulated/*.$$kind.jsonl; do \
+	    printf '%s: ' "$$file"; \
+	    $(BIN)/python -m marketprep decode --kind $$kind "$$file" >"$${file%.jsonl}.records" || exit 1; \
+	    head -n 1 "$${file%.jsonl}.records"; \
+	  done \
 	done
 
 test: test-rust test-python ## Pass all tests
@@ -40,7 +46,9 @@ test-python: develop
 	$(BIN)/python -m pytest
 
 bench: develop ## Measure, against the best exact Python in the same run
-	$(BIN)/python -m pytest benches --benchmark-group-by=group --benchmark-columns=median,ops
+	$(BIN)/python -m pytest benches --benchmark-columns=median,stddev --benchmark-max-time=0.3
+	$(BIN)/python -m marketprep simulate files --megabytes 6 simulated/bench
+	$(BIN)/python benches/compare.py simulated/bench/*.jsonl
 
 lint: develop ## Check format, lints, types and stubs
 	cargo fmt --check

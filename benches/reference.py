@@ -1,10 +1,11 @@
 """What a careful engineer would write in Python: orjson and Decimal, exact, as fast as it goes.
 
-It knows only what the benches feed it: no control messages, no other spelling, no damage.
+It knows only what the benches feed it: sound messages in one spelling, and control messages, which
+lack what data has.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
@@ -14,6 +15,8 @@ import orjson
 Levels = list[tuple[Decimal, Decimal]]
 Message = dict[str, Any]
 
+#: A time above this is in microseconds.
+FIRST_IN_MICROSECONDS = 100_000_000_000_000
 TEN_PLACES = Decimal("0.0000000001")
 ZERO = Decimal(0)
 
@@ -21,6 +24,13 @@ ZERO = Decimal(0)
 def exact(value: str | float) -> Decimal:
     """A number of a message; a float's text is what the exchange had sent, as it is short."""
     return Decimal(value) if isinstance(value, str) else Decimal(repr(value))
+
+
+def messages(envelope: Message) -> Iterator[Message]:
+    """The messages of an envelope: as JSON in a string, as they are, or in an array."""
+    for item in envelope["data"]:
+        message = orjson.loads(item) if isinstance(item, str) else item
+        yield message[0] if isinstance(message, list) else message
 
 
 def plain(value: Decimal | None) -> str | None:
@@ -108,8 +118,10 @@ def order_book_record(message: Message, bids: Top, asks: Top, time: str) -> byte
     )
 
 
-def utc(milliseconds: float) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(" ", "microseconds")
+def utc(time: int) -> str:
+    """A time in milliseconds, or microseconds as at Bithumb."""
+    seconds = time / 1_000_000 if time > FIRST_IN_MICROSECONDS else time / 1000
+    return datetime.fromtimestamp(seconds, UTC).isoformat(" ", "microseconds")
 
 
 class OrderBooks:
@@ -117,12 +129,16 @@ class OrderBooks:
 
     def __init__(self, exchange: str) -> None:
         self.read: Callable[[Message], tuple[Top, Top, str]] = getattr(self, exchange)
-        self.bids, self.asks, self.depth = Kept(highest=True), Kept(highest=False), 0
+        self.kept: dict[str, tuple[Kept, Kept, int]] = {}
 
     def records(self, value: bytes) -> list[bytes]:
-        envelope = orjson.loads(value)
-        read = self.read
-        return [order_book_record(envelope, *read(orjson.loads(item))) for item in envelope["data"]]
+        envelope, read, records = orjson.loads(value), self.read, []
+        for message in messages(envelope):
+            try:
+                records.append(order_book_record(envelope, *read(message)))
+            except (KeyError, IndexError):
+                continue  # a control message
+        return records
 
     def upbit(self, message: Message) -> tuple[Top, Top, str]:
         bids, asks = units(message)
@@ -152,28 +168,30 @@ class OrderBooks:
     def okx(self, message: Message) -> tuple[Top, Top, str]:
         data = message["data"][0]
         changes = (pairs(data["bids"]), pairs(data["asks"]))
-        return self._kept(changes, message["action"], 400, utc(int(data["ts"])))
+        name = message["arg"]["instId"]
+        return self._kept(name, changes, message["action"], 400, utc(int(data["ts"])))
 
     def bybit(self, message: Message) -> tuple[Top, Top, str]:
         data = message["data"]
         changes = (pairs(data["b"]), pairs(data["a"]))
-        return self._kept(changes, message["type"], 50, utc(message["cts"]))
+        return self._kept(data["s"], changes, message["type"], 50, utc(message["cts"]))
 
     def kraken(self, message: Message) -> tuple[Top, Top, str]:
         data = message["data"][0]
         bids, asks = named(data["bids"]), named(data["asks"])
         time = datetime.fromisoformat(data["timestamp"]).isoformat(" ", "microseconds")
         depth = max(10, len(bids), len(asks))
-        return self._kept((bids, asks), message["type"], depth, time)
+        return self._kept(data["symbol"], (bids, asks), message["type"], depth, time)
 
     def _kept(
-        self, changes: tuple[Levels, Levels], form: str, depth: int, time: str
+        self, name: str, changes: tuple[Levels, Levels], form: str, depth: int, time: str
     ) -> tuple[Top, Top, str]:
         if form == "snapshot":
-            self.bids, self.asks, self.depth = Kept(highest=True), Kept(highest=False), depth
-        self.bids.take(changes[0], self.depth)
-        self.asks.take(changes[1], self.depth)
-        return self.bids.top(), self.asks.top(), time
+            self.kept[name] = (Kept(highest=True), Kept(highest=False), depth)
+        bids, asks, depth = self.kept[name]
+        bids.take(changes[0], depth)
+        asks.take(changes[1], depth)
+        return bids.top(), asks.top(), time
 
 
 #: Opening, trade, max, min, previous close, volume, change, rate, time; and where the payload is.
@@ -206,28 +224,37 @@ class Tickers:
         columns, self.payload = COLUMNS[exchange]
         self.columns = columns.split()
         self.exchange = exchange
+        self.computes_change = exchange in {"coinone", "okx", "bybit", "gateio"}
+        self.computes_rate = exchange not in {"upbit", "bithumb", "gateio"}
 
     def records(self, value: bytes) -> list[bytes]:
-        envelope = orjson.loads(value)
-        return [self.record(envelope, orjson.loads(item)) for item in envelope["data"]]
+        envelope, records = orjson.loads(value), []
+        for message in messages(envelope):
+            record = self.record(envelope, message)
+            if record:
+                records.append(record)
+        return records
 
-    def record(self, envelope: Message, message: Message) -> bytes:
-        payload = message.get(self.payload, message)
+    def record(self, envelope: Message, message: Message) -> bytes | None:
+        """The record; nothing of a control message."""
+        payload = message.get(self.payload, message) or message
         payload = payload[0] if isinstance(payload, list) else payload
         *names, time_name = self.columns
-        values = [exact(payload[name]) if name in payload else None for name in names]
+        sent = [payload.get(name) for name in names]
+        values = [None if value in {None, ""} else exact(value) for value in sent]
         opening, trade, highest, lowest, previous, volume, change, rate = values
         if trade is None:
-            raise ValueError(message)
+            return None
         if self.exchange == "gateio" and rate is not None:
             rate = rate / 100
-            opening = previous = (trade / (1 + rate)).quantize(trade, ROUND_HALF_EVEN)
+            if rate != -1:
+                opening = previous = (trade / (1 + rate)).quantize(trade, ROUND_HALF_EVEN)
         if self.exchange == "kraken" and change is not None:
             opening = previous = trade - change
-        if change is None and previous is not None:
+        if change is None and previous is not None and self.computes_change:
             change = trade - previous
         base = opening if self.exchange == "binance" else previous
-        if rate is None and base and change is not None:
+        if rate is None and base and change is not None and self.computes_rate:
             rate = (change / base).quantize(TEN_PLACES, ROUND_HALF_EVEN)
         time = message.get(time_name, payload.get(time_name, 0))
         columns = (opening, trade, highest, lowest, previous, volume, change, rate)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from marketprep import Kind
+from marketprep import Kind, _core
 
 ROOT = Path(__file__).resolve().parent.parent
 FIXTURES = ROOT / "tests" / "fixtures"
 CAPTURES = Path(os.environ.get("MARKETPREP_CAPTURES", ROOT.parent / "shared" / "captures"))
 
-EXCHANGES = ("upbit", "bithumb", "coinone", "korbit", "okx", "bybit", "gateio", "binance", "kraken")
+EXCHANGES = tuple(name for name, _ in _core.exchange_names())
 KINDS: tuple[Kind, Kind] = ("ticker", "orderbook")
 
 needs_captures = pytest.mark.skipif(

@@ -25,6 +25,7 @@ def test_decode_files() -> None:
     summary = done.stderr.decode().strip()
     assert summary.startswith("envelopes ")
     assert f", records {lines}, control 0, held back 0, rejected 0" in summary
+    assert "\n" not in summary
 
 
 def test_decode_standard_input() -> None:
@@ -113,7 +114,9 @@ def test_failures_at_run_time(tmp_path: Path) -> None:
         command = [sys.executable, "-m", "marketprep", "decode", "--kind", "ticker", str(UPBIT)]
         failed = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
     assert failed.returncode == 1
-    assert failed.stderr == b"Error: No space left on device\n"
+    assert failed.stderr == b"Error: standard output: No space left on device\n"
+    done = marketprep("decode", "--kind", "ticker", "--rejected", "/dev/full", given=b"{}\n")
+    assert (done.returncode, done.stderr) == (1, b"Error: /dev/full: No space left on device\n")
 
 
 @pytest.mark.parametrize(
@@ -198,3 +201,28 @@ def test_standard_input_is_decoded_as_it_comes() -> None:
         process.stdin.flush()
         assert process.stdout.readline() in UPBIT_RECORDS.splitlines(keepends=True)
         process.stdin.close()
+
+
+def test_a_file_to_read_is_not_written_to(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(UPBIT.read_bytes())
+    done = marketprep("decode", "--kind", "ticker", "--rejected", file, file)
+    assert (done.returncode, file.read_bytes()) == (2, UPBIT.read_bytes())
+    assert b"is one of the files to read" in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_closed_streams(closed: str) -> None:
+    command = f"{sys.executable} -m marketprep decode --kind ticker {closed}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False)  # noqa: S607
+    assert done.returncode == 2
+    assert b"is closed" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_totals_come_for_nothing_too_and_say_why() -> None:
+    nothing = "envelopes 0, items 0, records 0, control 0, held back 0, rejected 0\n"
+    assert marketprep("decode", "--kind", "ticker").stderr.decode() == nothing
+    told = marketprep("decode", "--kind", "orderbook", given=UPBIT.read_bytes()).stderr.decode()
+    assert "(other_kind " in told
+    assert told.endswith("--rejected FILE keeps what was rejected\n")

@@ -3,38 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
+from conftest import CAPTURES, EXCHANGES, FIXTURES, KINDS, lines_of, needs_captures
 from oracle import Oracle, Outcome
-
-ROOT = Path(__file__).resolve().parent.parent
-FIXTURES = ROOT / "tests" / "fixtures"
-CAPTURES = Path(os.environ.get("MARKETPREP_CAPTURES", ROOT.parent / "shared" / "captures"))
-EXCHANGES = (
-    "upbit",
-    "bithumb",
-    "coinone",
-    "korbit",
-    "okx",
-    "bybit",
-    "gateio",
-    "binance",
-    "kraken",
-)
-KINDS = ("ticker", "orderbook")
-
-needs_captures = pytest.mark.skipif(
-    not CAPTURES.is_dir(), reason=f"no captures of others under {CAPTURES}"
-)
-
-
-def lines_of(path: Path) -> list[bytes]:
-    """Give the lines of a file that are not blank."""
-    return [line for line in path.read_bytes().splitlines() if line.strip()]
 
 
 def exact(value: object) -> Decimal | None:

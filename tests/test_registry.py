@@ -4,6 +4,7 @@ import re
 
 from conftest import EXCHANGES, FIXTURES, KINDS, ROOT
 from marketprep import _core, load_settings
+from messages import KEPT_BOOKS, TICKERS, WHOLE_BOOKS
 
 EXCHANGE_FILES = ROOT / "rust_core" / "src" / "exchange"
 
@@ -16,6 +17,11 @@ def test_every_exchange_is_everywhere() -> None:
     assert decoders == {file.stem for file in EXCHANGE_FILES.glob("*.rs")} - {"prelude"}
     assert decoders == {folder.name for folder in FIXTURES.iterdir()}
     assert decoders == set(re.findall(r"^\| `([a-z]+)` \|", readme, re.MULTILINE))
+
+
+def test_every_exchange_has_strategies() -> None:
+    assert TICKERS.keys() == set(EXCHANGES)
+    assert WHOLE_BOOKS.keys() | KEPT_BOOKS.keys() == set(EXCHANGES)
 
 
 def test_every_fixture_folder_is_complete() -> None:

@@ -87,9 +87,15 @@ class Totals:
     def __str__(self) -> str:
         return (
             f"envelopes {self.envelopes}, items {self.items}, records {self.records}, "
-            f"control {self.control.total()}, held back {self.held_back.total()}, "
-            f"rejected {self.rejected.total()}"
+            f"control {_with_parts(self.control)}, held back {_with_parts(self.held_back)}, "
+            f"rejected {_with_parts(self.rejected)}"
         )
+
+
+def _with_parts(counts: Counter[str]) -> str:
+    """A sum, and what it is made of: `3 (warming 1, outdated 2)`."""
+    parts = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    return f"{counts.total()} ({parts})" if parts else "0"
 
 
 def whole_lines(stream: BinaryIO) -> Iterator[bytes]:

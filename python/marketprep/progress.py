@@ -26,7 +26,8 @@ class Progress:
     def __init__(
         self, title: str, total_bytes: int | None, *, quiet_with_output: bool = True
     ) -> None:
-        shown = sys.stderr.isatty() and not (quiet_with_output and sys.stdout.isatty())
+        is_terminal = sys.stderr is not None and sys.stderr.isatty()
+        shown = is_terminal and not (quiet_with_output and sys.stdout.isatty())
         self._bar = Bar(
             SpinnerColumn(),
             TextColumn("{task.description}"),

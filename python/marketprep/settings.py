@@ -21,7 +21,6 @@ _REMEDIES = {
     "literal_error": "one of Asia, Korea and NE is needed",
     "int_type": "a whole number is needed",
     "int_parsing": "a whole number is needed",
-    "greater_than_equal": "a larger number is needed",
     "model_type": "a row of region, partition and depth is needed",
     "dict_type": "a row for each exchange is needed",
 }
@@ -72,13 +71,17 @@ def load_settings(folder: Path | None = None) -> Settings:
     """
     file = (folder or DEFAULT_FOLDER) / "exchanges.yml"
     content = _read_yaml(file)
+    names = content.get("exchanges") if isinstance(content, dict) else None
+    problems = list(_check_names(file, names)) if isinstance(names, dict) else []
     try:
         settings = Settings.model_validate(content)
     except ValidationError as error:
-        raise SettingsError([_problem(file, details) for details in error.errors()]) from None
-    if problems := list(_check_exchanges(file, settings)):
-        raise SettingsError(problems)
-    return settings
+        problems += [_problem(file, details) for details in error.errors()]
+    else:
+        problems += _check_partitions(file, settings)
+        if not problems:
+            return settings
+    raise SettingsError(problems)
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -122,18 +125,23 @@ def _problem(file: Path, details: Mapping[str, object]) -> Problem:
     key = ".".join(map(str, location)) if isinstance(location, tuple) else ""
     given = "" if details["type"] == "missing" else f", not {details['input']!r}"
     remedy = _REMEDIES.get(str(details["type"]), str(details["msg"]))
+    if isinstance(context := details.get("ctx"), Mapping) and "ge" in context:
+        remedy = f"{context['ge']} or more is needed"
     if not key:
         remedy = "a mapping with the key exchanges is needed"
     return Problem(file, key, f"{remedy}{given}")
 
 
-def _check_exchanges(file: Path, settings: Settings) -> Iterator[Problem]:
+def _check_names(file: Path, names: Mapping[object, object]) -> Iterator[Problem]:
     decoders = {name for name, _ in exchange_names()}
-    for name in sorted(settings.exchanges.keys() - decoders):
-        names = ", ".join(sorted(decoders))
-        yield Problem(file, f"exchanges.{name}", f"no decoder is of this name, only of {names}")
-    for name in sorted(decoders - settings.exchanges.keys()):
+    for name in names.keys() - decoders:
+        known = ", ".join(sorted(decoders))
+        yield Problem(file, f"exchanges.{name}", f"no decoder is of this name, only of {known}")
+    for name in sorted(decoders - names.keys()):
         yield Problem(file, f"exchanges.{name}", "has a decoder but no row here: add one")
+
+
+def _check_partitions(file: Path, settings: Settings) -> Iterator[Problem]:
     owners: dict[tuple[str, int], str] = {}
     for name, row in settings.exchanges.items():
         owner = owners.setdefault((row.region, row.partition), name)

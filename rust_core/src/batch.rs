@@ -102,7 +102,7 @@ impl Decoder {
         for (index, input) in inputs.into_iter().enumerate() {
             outcome.envelopes += 1;
             let kafka = input.timestamp.and_then(|milliseconds| milliseconds.checked_mul(1000));
-            let time = kafka.filter(|time| (0..=LATEST).contains(time)).unwrap_or(now);
+            let time = kafka.filter(|time| (1..=LATEST).contains(time)).unwrap_or(now);
             if let Err((error, exchange)) = self.envelope(input.value, time, index, &mut outcome) {
                 let exchange = exchange.map(|exchange: usize| ALL[exchange].name);
                 let value = input.value.to_vec();
@@ -129,7 +129,7 @@ impl Decoder {
         let row = self.rows.get(&exchange).ok_or((Error::Market, Some(exchange)))?;
         let region = envelope.region.as_deref().and_then(region).unwrap_or(&row.region);
         self.items.records.begin(region, &envelope.market, envelope.symbol);
-        let source = Source { exchange, symbol: envelope.symbol, depth: row.depth, time };
+        let source = Source { exchange, symbol: &envelope.name, depth: row.depth, time };
         let is_text = value.is_ascii() || std::str::from_utf8(value).is_ok();
         for (number, item) in self.ranges.iter().enumerate() {
             let counts = &mut outcome.counts[exchange];

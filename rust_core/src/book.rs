@@ -45,8 +45,11 @@ impl Book {
     pub fn take<V: Value>(&mut self, message: &OrderBook<V>, depths: &[usize]) {
         if message.form != Form::Delta {
             let longer = message.bids.levels.len().max(message.asks.levels.len());
-            let deeper = depths.iter().copied().find(|depth| *depth >= longer);
-            self.depth = self.expected_depth.max(deeper.unwrap_or(0));
+            let deeper = depths.iter().find(|depth| **depth >= longer).or(depths.last());
+            self.depth = self.expected_depth.max(deeper.copied().unwrap_or(0));
+            if matches!(self.sides, Sides::Wide(..)) {
+                self.sides = Sides::Usual(Kept::default(), Kept::default());
+            }
         }
         if self.sides.take(message, self.depth).is_err() {
             self.sides.widen();
@@ -88,6 +91,9 @@ impl Sides {
     }
 }
 
+/// So many changes are made one by one; more are sorted in, as each may move all levels.
+const FEW: usize = 64;
+
 /// One side, the best level last, as most changes are near the best and so move little.
 #[derive(Clone, Debug, Default)]
 struct Kept<V, const HIGHEST: bool> {
@@ -106,14 +112,17 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
         let level = |level: &Level<From>| {
             Some(Level { price: convert(&level.price)?, size: convert(&level.size)? })
         };
-        if form == Form::Delta {
+        if form == Form::Delta && levels.len() <= FEW {
             for from in levels {
                 self.set(level(from).ok_or(Error::Range)?)?;
             }
         } else {
-            self.levels.clear();
+            let before = std::mem::take(&mut self.levels);
             for from in levels.iter().rev() {
                 self.levels.push(level(from).ok_or(Error::Range)?);
+            }
+            if form == Form::Delta {
+                self.levels.extend(before);
             }
             self.arrange()?;
         }
@@ -121,7 +130,7 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
         Ok(())
     }
 
-    /// Puts the levels of a snapshot in order, which stand here last first.
+    /// Puts levels in order, which stand here last first.
     fn arrange(&mut self) -> Result<()> {
         self.levels
             .sort_by(|a, b| if HIGHEST { a.price.cmp(&b.price) } else { b.price.cmp(&a.price) });

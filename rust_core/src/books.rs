@@ -31,7 +31,14 @@ struct OfExchange {
     kept: HashMap<Vec<u8>, Book>,
     /// Whole books on which changes may build that come in messages of another form: by
     /// instrument, or by the envelope's symbol where the message does not name its instrument.
-    bases: HashMap<Vec<u8>, Book>,
+    bases: HashMap<Vec<u8>, Base>,
+}
+
+#[derive(Debug)]
+struct Base {
+    book: Book,
+    /// Whether no change has built on it yet.
+    is_fresh: bool,
 }
 
 impl Books {
@@ -50,10 +57,12 @@ impl Books {
                 if message.sequence.last.is_some() {
                     let name =
                         if message.instrument.is_empty() { symbol } else { &message.instrument };
-                    let base = entry(&mut books.bases, name, UNCUT);
-                    if message.sequence.last > base.last {
-                        base.take(message, depths);
-                    }
+                    let base = books
+                        .bases
+                        .entry_ref(name)
+                        .or_insert_with(|| Base { book: Book::new(UNCUT), is_fresh: true });
+                    base.book.take(message, depths);
+                    base.is_fresh = true;
                 }
                 Published::Whole
             }
@@ -76,35 +85,49 @@ impl OfExchange {
         depths: &[usize],
     ) -> Published {
         let key = key(message);
-        let numbers = message.sequence.first.zip(message.sequence.last);
-        if let Some((first, last)) = numbers
-            && let Some(base) = self.newer_base(&key, symbol, message)
-            && let Some(id) = base.last
-        {
-            if last <= id {
+        if let Some((first, last)) = message.sequence.first.zip(message.sequence.last) {
+            if self.is_before_base(&key, symbol, &message.instrument, first, last) {
                 return Published::Outdated;
             }
-            if first <= id.saturating_add(1) {
-                let base = base.clone();
-                self.kept.insert(key.clone(), base);
+            match self.kept.get(&key).and_then(|book| book.last) {
+                Some(taken) if last <= taken => return Published::Outdated,
+                Some(taken) if first > taken.saturating_add(1) => drop(self.kept.remove(&key)),
+                _ => {}
             }
         }
         let Some(book) = self.kept.get_mut(&key) else { return Published::Warming };
-        if let Some((_, last)) = numbers
-            && book.last.is_some_and(|taken| last <= taken)
-        {
-            return Published::Outdated;
-        }
         book.take(message, depths);
         Published::Kept(book.summary())
     }
 
-    /// A whole book that is newer than the one that is kept.
-    fn newer_base<V>(&self, key: &[u8], symbol: &[u8], message: &OrderBook<V>) -> Option<&Book> {
-        let named = self.bases.get(&message.instrument);
-        let base = named.into_iter().chain(self.bases.get(symbol)).max_by_key(|base| base.last)?;
+    /// Lets a change, from number `first` to `last`, build on a whole book if it fits there; whether
+    /// that book has taken it in already.
+    fn is_before_base(
+        &mut self,
+        key: &[u8],
+        symbol: &[u8],
+        instrument: &[u8],
+        first: i64,
+        last: i64,
+    ) -> bool {
         let taken = self.kept.get(key).and_then(|book| book.last);
-        (base.last > taken).then_some(base)
+        let goes_on = taken.is_some_and(|taken| first <= taken.saturating_add(1));
+        let mut is_before = false;
+        for name in [instrument, symbol] {
+            let base = self.bases.get_mut(name).filter(|base| base.is_fresh);
+            let Some((base, id)) = base.and_then(|base| base.book.last.map(|id| (base, id))) else {
+                continue;
+            };
+            if last <= id {
+                // a base that names no instrument may be another's: what goes on is not its
+                is_before |= name == instrument || !goes_on;
+            } else if first <= id.saturating_add(1) {
+                self.kept.insert(key.to_vec(), base.book.clone());
+                base.is_fresh = false;
+                return false;
+            }
+        }
+        is_before
     }
 }
 

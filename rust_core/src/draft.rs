@@ -1,6 +1,6 @@
 //! What the messages of one item say, read member by member and collected before any takes effect.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exchange::Rules;
 use crate::json::Reader;
 use crate::json::text::Text;
@@ -34,6 +34,10 @@ impl<R: Rules, T: Text> DraftOf<R, T> for OrderBook<T::Value> {
     }
 }
 
+/// How many messages one item may have; and of how many the memory is kept.
+const MOST: usize = 10_000;
+const FEW: usize = 16;
+
 /// The messages of one item. They are collected before any takes effect, and their memory is used again.
 #[derive(Debug, Default)]
 pub struct Drafts<D> {
@@ -44,6 +48,7 @@ pub struct Drafts<D> {
 impl<D: Draft> Drafts<D> {
     pub fn clear(&mut self) {
         self.used = 0;
+        self.drafts.truncate(FEW); // one item of many is no reason to keep memory for all
     }
 
     pub fn is_empty(&self) -> bool {
@@ -59,8 +64,11 @@ impl<D: Draft> Drafts<D> {
 
     /// Begins the next draft; its place.
     #[inline(always)]
-    fn begin(&mut self) -> usize {
+    fn begin(&mut self) -> Result<usize> {
         let at = self.used;
+        if at == MOST {
+            return Err(Error::Size);
+        }
         match self.drafts.get_mut(at) {
             Some((draft, is_message)) => {
                 draft.reset();
@@ -69,7 +77,7 @@ impl<D: Draft> Drafts<D> {
             None => self.drafts.push((D::default(), true)),
         }
         self.used += 1;
-        at
+        Ok(at)
     }
 
     #[inline(always)]
@@ -102,11 +110,16 @@ pub fn messages<R: Rules, T: Text, D: DraftOf<R, T>>(
     let is_array = local.peek() == Some(b'[');
     let mut more = !is_array || local.open_array()?;
     while more {
-        let outer = drafts.begin();
+        let outer = drafts.begin()?;
+        let mut has_payload = false;
         let mut more_members = local.open_object()?;
         while more_members {
             let key = local.key()?;
             if is_payload::<R, T>(key, local) {
+                if has_payload {
+                    return Err(Error::Duplicate);
+                }
+                has_payload = true;
                 local.seldom(|reader| payloads::<R, T, D>(reader, drafts))?;
             } else {
                 drafts.at(outer).member(key, &mut local)?;
@@ -136,7 +149,7 @@ fn payloads<R: Rules, T: Text, D: DraftOf<R, T>>(
     let is_array = local.peek() == Some(b'[');
     let mut more = !is_array || local.open_array()?;
     while more {
-        let payload = drafts.begin();
+        let payload = drafts.begin()?;
         let draft = drafts.at(payload);
         let mut more_members = local.open_object()?;
         while more_members {

@@ -16,6 +16,8 @@ pub struct Envelope<'a> {
     pub market: Vec<u8>,
     /// What is between the quotes of `symbol`, as written.
     pub symbol: &'a [u8],
+    /// The same, decoded.
+    pub name: Vec<u8>,
     /// Where in the value the array `data` stands, brackets included.
     pub data: Range<usize>,
 }
@@ -42,20 +44,50 @@ impl<'a> Envelope<'a> {
         let (Some(market), Some(symbol), Some(data), true) = (market, symbol, data, end) else {
             return Err(Error::Envelope);
         };
-        decoded(symbol)?; // it is written into records as it is, so it must be sound
+        if symbol.len() > MOST_SYMBOL_BYTES {
+            return Err(Error::Envelope);
+        }
         Ok(Envelope {
             region: region.map(decoded).transpose()?,
             market: decoded(market)?,
             symbol,
+            name: decoded(symbol)?,
             data,
         })
     }
 
-    /// The envelope with one of its items alone, all else as it came.
+    /// The envelope with one of its items alone, all else as it came; or without the members that
+    /// nobody reads, where these are so long that each item would multiply them.
     pub fn with_only(&self, value: &[u8], item: Range<usize>) -> Vec<u8> {
-        [&value[..=self.data.start], &value[item], &value[self.data.end - 1..]].concat()
+        let (before, behind) = (&value[..=self.data.start], &value[self.data.end - 1..]);
+        if before.len() + behind.len() <= MOST_HEADER_BYTES {
+            return [before, &value[item], behind].concat();
+        }
+        let region = self.region.as_deref().unwrap_or_default();
+        let is_word =
+            region.len() <= MOST_REGION_BYTES && region.iter().all(u8::is_ascii_alphanumeric);
+        let parts: [&[u8]; 10] = [
+            b"{\"region\":\"",
+            if is_word { region } else { b"" },
+            b"\",\"market\":\"",
+            &self.market, // the name of an exchange
+            b"\"",
+            b",\"symbol\":\"",
+            self.symbol,
+            b"\",\"data\":[",
+            &value[item],
+            b"]}",
+        ];
+        parts.concat()
     }
 }
+
+/// Records and dead letters repeat the symbol, and dead letters what else stands in an envelope:
+/// these bounds keep what comes out in proportion to what came in.
+const MOST_ITEMS: usize = 100_000;
+const MOST_SYMBOL_BYTES: usize = 256;
+const MOST_HEADER_BYTES: usize = 512;
+const MOST_REGION_BYTES: usize = 16;
 
 /// Notes a member's value, of which there may be only one.
 fn once<M>(into: &mut Option<M>, value: Option<M>) -> Result<()> {
@@ -76,13 +108,16 @@ fn split_array(
     let start = at(reader);
     let mut more = reader.open_array()?;
     while more {
+        if items.len() == MOST_ITEMS {
+            return Err(Error::Size);
+        }
         let item = at(reader);
         if let Some(inside) = reader.rest().strip_prefix(b"\"") {
             let quote = closing_quote(inside).ok_or(Error::Syntax)?;
             *reader = Reader::new(&inside[quote + 1..]);
             items.push(item..at(reader));
         } else {
-            let length = reader.skipped()?.len();
+            let length = reader.skipped_at_any_depth()?.len();
             items.push(item..item + length);
         }
         more = reader.next_element()?;

@@ -15,6 +15,8 @@ pub enum Error {
     Utf8,
     /// Containers are nested too deep.
     Depth,
+    /// An item with more messages, or a message with more levels, than any exchange sends.
+    Size,
     /// A number is not one, or has no place where it stands.
     Number,
     /// A number is sound, but does not fit this kind of value: a wider one may hold it.
@@ -38,13 +40,14 @@ pub enum Error {
 }
 
 impl Error {
-    pub const ALL: [Error; 16] = [
+    pub const ALL: [Error; 17] = [
         Error::Envelope,
         Error::Market,
         Error::Syntax,
         Error::Escape,
         Error::Utf8,
         Error::Depth,
+        Error::Size,
         Error::Number,
         Error::Range,
         Error::Time,
@@ -65,6 +68,7 @@ impl Error {
             Error::Syntax | Error::Escape => "not_json",
             Error::Utf8 => "invalid_utf8",
             Error::Depth => "too_deep",
+            Error::Size => "too_large",
             Error::Number | Error::Range => "invalid_number",
             Error::Time => "invalid_time",
             Error::TradePrice | Error::Side | Error::Instrument | Error::Form | Error::Sequence => {
@@ -79,7 +83,7 @@ impl Error {
     pub const fn detail(self) -> &'static str {
         match self {
             Error::Envelope => {
-                "not a JSON object with the strings market and symbol and the array data"
+                "not a JSON object with the strings market and symbol and the array data, or with a symbol of over 256 bytes or over 100,000 items"
             }
             Error::Market => "no exchange of this name is known",
             Error::Syntax | Error::Escape => {
@@ -87,11 +91,12 @@ impl Error {
             }
             Error::Utf8 => "not UTF-8",
             Error::Depth => "containers are nested deeper than 63 levels",
+            Error::Size => "over 10,000 messages in an item, or over 100,000 levels in a book",
             Error::Number | Error::Range => {
                 "a number is not one, is negative where none can be, or has over 400 digits before or after the point"
             }
             Error::Time => {
-                "a time is neither a number of s, ms, µs or ns since 1970 nor RFC 3339, or is after the year 9999"
+                "a time is neither a number of s, ms, µs or ns since 1970 nor RFC 3339, or is after 9999-12-30"
             }
             Error::TradePrice => "a ticker without the price of the last trade",
             Error::Side => "an order book without bids or without asks",
@@ -99,7 +104,7 @@ impl Error {
             Error::Form => "an order book that does not say whether it is whole or a change",
             Error::Sequence => "a change to an order book without the numbers of its sequence",
             Error::Duplicate => "a key stands twice in one object",
-            Error::Kind => "a message of another kind than this topic holds",
+            Error::Kind => "a message of another kind than was asked for",
         }
     }
 }

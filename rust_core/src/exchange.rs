@@ -1,16 +1,7 @@
 //! What the exchanges have in common. Each file beside this one is the whole of what one of them
 //! has to itself, and `ALL` is the list of them.
 
-mod binance;
-mod bithumb;
-mod bybit;
-mod coinone;
-mod gateio;
-mod korbit;
-mod kraken;
-mod okx;
 mod prelude;
-mod upbit;
 
 use crate::control::{Control, Members};
 use crate::draft::{Drafts, messages};
@@ -22,18 +13,28 @@ use crate::order_book::OrderBook;
 use crate::simulate::wire::Wire;
 use crate::ticker::Ticker;
 
-/// The exchanges, in the order of their regions.
-pub static ALL: [Exchange; 9] = [
-    Exchange::of::<upbit::Upbit>(),
-    Exchange::of::<bithumb::Bithumb>(),
-    Exchange::of::<coinone::Coinone>(),
-    Exchange::of::<korbit::Korbit>(),
-    Exchange::of::<okx::Okx>(),
-    Exchange::of::<bybit::Bybit>(),
-    Exchange::of::<gateio::Gateio>(),
-    Exchange::of::<binance::Binance>(),
-    Exchange::of::<kraken::Kraken>(),
-];
+/// The list: an exchange's file and its rules.
+macro_rules! exchanges {
+    ($($file:ident::$rules:ident),* $(,)?) => {
+        $(mod $file;)*
+
+        /// All exchanges.
+        pub static ALL: [Exchange; [$(stringify!($file)),*].len()] =
+            [$(Exchange::of::<$file::$rules>()),*];
+    };
+}
+
+exchanges! {
+    upbit::Upbit,
+    bithumb::Bithumb,
+    coinone::Coinone,
+    korbit::Korbit,
+    okx::Okx,
+    bybit::Bybit,
+    gateio::Gateio,
+    binance::Binance,
+    kraken::Kraken,
+}
 
 /// What one exchange's file says.
 pub(crate) trait Rules {
@@ -142,15 +143,25 @@ macro_rules! spelling {
 }
 spelling!(Escaped escaped, Compact compact, Plain plain, Long long);
 
-/// Reads the word by which a message says of which kind it is, which must begin with one of these.
-fn expect_word<T: Text>(reader: &mut Reader<T>, beginnings: &[&str]) -> Result<()> {
-    match reader.string_if_any()? {
-        Some(word)
-            if !beginnings.iter().any(|beginning| word.starts_with(beginning.as_bytes())) =>
-        {
-            Err(Error::Kind)
-        }
-        _ => Ok(()),
+/// Reads the word by which a message says of which kind it is: one of these, or one that begins
+/// like one of these that end in a dot. `words` counts such words, of which there may be one.
+fn expect_word<T: Text>(words: &mut u8, reader: &mut Reader<T>, expected: &[&str]) -> Result<()> {
+    *words += 1;
+    if *words > 1 {
+        return Err(Error::Duplicate);
+    }
+    if reader.null() {
+        return Ok(());
+    }
+    let word = reader.string_if_any()?.ok_or(Error::Kind)?;
+    let is_expected = |expected: &&str| {
+        let expected = expected.as_bytes();
+        word == expected || (expected.ends_with(b".") && word.starts_with(expected))
+    };
+    match expected.iter().any(is_expected) {
+        true => Ok(()),
+        false if word.contains(&b'\\') => Err(Error::Escape),
+        false => Err(Error::Kind),
     }
 }
 

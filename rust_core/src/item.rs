@@ -94,23 +94,22 @@ impl Items {
     }
 
     fn plain(&mut self, item: Part, source: Source, counts: &mut Counts) -> Result<()> {
-        let result = match self.with_usual::<Plain>(item, source, counts) {
-            Err(Error::Range) => self.with_wide(item, source, counts),
+        match self.of_any_length(item, source, counts) {
             Err(Error::Escape) => {
                 let text = simplify(item.exactly())?;
                 let item = Part { bytes: &text, length: text.len() };
-                match self.with_usual::<Plain>(item, source, counts) {
-                    Err(Error::Range) => self.with_wide(item, source, counts),
-                    result => result,
-                }
+                let result = self.of_any_length(item, source, counts);
+                result.or_else(|error| count_control(item, source, counts, error))
             }
+            result => result.or_else(|error| count_control(item, source, counts, error)),
+        }
+    }
+
+    fn of_any_length(&mut self, item: Part, source: Source, counts: &mut Counts) -> Result<()> {
+        match self.with_usual::<Plain>(item, source, counts) {
+            Err(Error::Range) => self.with_wide(item, source, counts),
             result => result,
-        };
-        let Err(error) = result else { return Ok(()) };
-        let classify = ALL[source.exchange].control;
-        let control = control::control(item.exactly(), classify).ok_or(error)?;
-        counts.control[control as usize] += 1;
-        Ok(())
+        }
     }
 
     fn with_usual<T: Spelling<Value = Usual>>(
@@ -128,6 +127,14 @@ impl Items {
         let Items { kind, wide, books, records, .. } = self;
         read::<Long>(item, *kind, source, &mut Sink { scratch: wide, books, records, counts })
     }
+}
+
+/// Counts an item that is no message of its kind as a control message, if it is one.
+fn count_control(item: Part, source: Source, counts: &mut Counts, error: Error) -> Result<()> {
+    let classify = ALL[source.exchange].control;
+    let control = control::control(item.exactly(), classify).ok_or(error)?;
+    counts.control[control as usize] += 1;
+    Ok(())
 }
 
 /// Bytes behind a text that let its last numbers be read as fast as the others.

@@ -14,7 +14,7 @@ use std::marker::PhantomData;
 
 use crate::error::{Error, Result};
 use crate::number::{self, Number, Parsed, Value};
-use string::run;
+use string::{is_letter_escaped, run, unescape};
 use text::Text;
 
 /// What has not been read yet of a text that is written as `T` says.
@@ -180,6 +180,21 @@ impl<'a, T: Text> Reader<'a, T> {
         }
     }
 
+    /// Reads a string, decoded, onto `into`; skips what is none.
+    pub fn name(&mut self, into: &mut Vec<u8>) -> Result<()> {
+        let Some(raw) = self.string_if_any()? else { return Ok(()) };
+        if !raw.contains(&b'\\') {
+            into.extend_from_slice(raw);
+            return Ok(());
+        }
+        if !T::ESCAPED {
+            return unescape(raw, into);
+        }
+        let mut plain = Vec::new();
+        unescape(raw, &mut plain)?;
+        unescape(&plain, into)
+    }
+
     /// Whether the value that comes next is null, which is then read.
     #[inline(always)]
     pub fn null(&mut self) -> bool {
@@ -213,7 +228,7 @@ impl<'a, T: Text> Reader<'a, T> {
     #[inline(never)]
     fn any_key(&mut self) -> Result<&'a [u8]> {
         let key = self.rest_of_string()?;
-        if key.windows(5).any(|part| matches!(part, [b'\\', b'u', b'0', b'0', b'0'..=b'7'])) {
+        if is_letter_escaped(key, T::ESCAPED) {
             return Err(Error::Escape); // it may spell a key that is read: to be decoded first
         }
         self.space();

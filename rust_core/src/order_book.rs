@@ -26,8 +26,8 @@ pub enum Form {
     Snapshot,
 }
 
-/// The depth of a feed that is never cut.
-pub const UNCUT: usize = usize::MAX;
+/// The depth of a feed that has no limit of its own.
+pub const UNCUT: usize = side::MOST_LEVELS;
 
 /// The numbers by which an exchange lets its messages be put in order.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,6 +56,9 @@ pub struct OrderBook<V> {
     pub sides_optional: bool,
     /// Deltas are numbered, and mean nothing without.
     pub numbered: bool,
+    /// How many words say of which kind the message is.
+    pub kind_words: u8,
+    form_words: u8,
 }
 
 impl<V: Value> Draft for OrderBook<V> {
@@ -70,6 +73,7 @@ impl<V: Value> Draft for OrderBook<V> {
         self.time = EventTime::default();
         self.sides_optional = false;
         self.numbered = false;
+        (self.kind_words, self.form_words) = (0, 0);
     }
 
     fn inherit(&mut self, outer: &Self) {
@@ -109,9 +113,32 @@ impl<V: Value> OrderBook<V> {
         if !self.instrument.is_empty() {
             return Err(Error::Duplicate);
         }
-        if let Some(name) = reader.string_if_any()? {
-            self.instrument.extend_from_slice(name);
+        reader.name(&mut self.instrument)
+    }
+
+    /// Reads the name of the feed.
+    pub fn read_feed<T: Text>(&mut self, reader: &mut Reader<T>) -> Result<()> {
+        if !self.feed.is_empty() {
+            return Err(Error::Duplicate);
         }
+        reader.name(&mut self.feed)
+    }
+
+    /// Reads the word by which a message says that it is a snapshot or a change.
+    pub fn read_form<T: Text>(
+        &mut self,
+        reader: &mut Reader<T>,
+        snapshot: &[u8],
+        delta: &[u8],
+    ) -> Result<()> {
+        self.form_words += 1;
+        let word = reader.string()?;
+        self.becomes(match word {
+            _ if self.form_words > 1 => return Err(Error::Duplicate),
+            _ if word == snapshot => Form::Snapshot,
+            _ if word == delta => Form::Delta,
+            _ => return Err(Error::Kind),
+        });
         Ok(())
     }
 

@@ -52,6 +52,8 @@ pub struct Ticker<V> {
     values: [V; COLUMNS],
     texts: [TextAt; COLUMNS],
     pub time: EventTime,
+    /// How many words say of which kind the message is.
+    pub kind_words: u8,
     /// One bit for each column that was read, be it null.
     read: u8,
     /// One bit for each column that has a value.
@@ -72,7 +74,7 @@ struct TextAt {
 impl<V: Value> Draft for Ticker<V> {
     fn reset(&mut self) {
         self.time = EventTime::default();
-        (self.read, self.present, self.plain) = (0, 0, 0);
+        (self.read, self.present, self.plain, self.kind_words) = (0, 0, 0, 0);
     }
 
     fn inherit(&mut self, outer: &Self) {

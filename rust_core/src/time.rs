@@ -11,7 +11,7 @@ use crate::number::Value;
 /// Microseconds since 1970, UTC.
 pub type Micros = i64;
 
-/// The last microsecond that can be written with a year of four digits.
+/// The last moment that the calendar here knows: 9999-12-30 22:00:00.999999.
 pub const LATEST: Micros = 253_402_207_200_999_999;
 
 /// The best of the times that a message has.
@@ -31,9 +31,9 @@ impl EventTime {
 
     /// Reads an identifier that begins with a time of 13 digits, in milliseconds.
     pub fn read_id<T: Text>(&mut self, rank: u8, reader: &mut Reader<T>) -> Result<()> {
-        let id = reader.skipped()?;
-        let start = id.iter().position(u8::is_ascii_digit).unwrap_or(0); // behind the quote
-        let time = id.get(start..start + 13).filter(|time| time.iter().all(u8::is_ascii_digit));
+        let is_text = reader.rest().starts_with(T::QUOTE);
+        let id = if is_text { reader.string()? } else { reader.skipped()? };
+        let time = id.get(..13).filter(|time| time.iter().all(u8::is_ascii_digit));
         let time = time.and_then(|time| std::str::from_utf8(time).ok()?.parse().ok());
         self.note(rank, time.map_or(Ok(None), from_whole)?)
     }

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,14 +26,14 @@ from marketprep.settings import load_settings
 )
 @click.option(
     "--rejected",
-    type=click.File("wb", lazy=False),
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
     metavar="FILE",
     help="Where to write what cannot be decoded, a line of JSON each: value and headers.",
 )
 @setting_option
 @click.argument("files", nargs=-1, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def decode(
-    kind: Kind, rejected: BinaryIO | None, setting_folder: Path | None, files: tuple[Path, ...]
+    kind: Kind, rejected: Path | None, setting_folder: Path | None, files: tuple[Path, ...]
 ) -> None:
     """Turn envelopes into records.
 
@@ -40,33 +41,58 @@ def decode(
     the same order. Order books that arrive as changes are kept from the first file to the last.
     Ends with a line of totals on standard error; what cannot be decoded is no failure.
     """
+    if rejected and rejected.exists() and any(map(rejected.samefile, files)):
+        raise click.BadParameter(
+            "is one of the files to read: name another", param_hint="--rejected"
+        )
+    if not files and sys.stdin is None:
+        raise click.UsageError("standard input is closed: name files to read")
+    if sys.stdout is None:
+        raise click.UsageError("standard output is closed: there is nowhere to print records")
     decoder = Decoder(kind, load_settings(setting_folder))
+    try:
+        dead_letter_file = rejected.open("wb") if rejected else None
+    except OSError as error:
+        text = f"{rejected}: {error.strerror}"
+        raise click.BadParameter(text, param_hint="--rejected") from None
+    try:
+        with dead_letter_file or nullcontext():
+            totals = _decode(decoder, files, dead_letter_file)
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or rejected}: {error.strerror}") from None
+    click.echo(str(totals), err=True)
+    if totals.rejected and not rejected:
+        click.echo("--rejected FILE keeps what was rejected", err=True)
+
+
+def _decode(decoder: Decoder, files: tuple[Path, ...], rejected: BinaryIO | None) -> Totals:
     totals = Totals()
     size = sum(file.stat().st_size for file in files) or None
+    with Progress("decode", size) as progress:
+        for name, stream in _streams(files):
+            for first, batch, length in _batches(decoder, stream):
+                if not _print(batch.records):
+                    click.echo("stopped early, as the reader of the records has gone", err=True)
+                    return totals
+                if rejected:
+                    rejected.writelines(_dead_letters(batch, decoder.kind, name, first))
+                totals.add(batch)
+                progress.advance(length, f"{totals.records:,} records")
+    return totals
+
+
+def _print(records: bytes) -> bool:
+    """Prints records; whether there still is a reader, who may have gone as in `| head`."""
     try:
-        with Progress("decode", size) as progress:
-            for name, stream in _streams(files):
-                for first, batch, length in _batches(decoder, stream):
-                    sys.stdout.buffer.write(batch.records)
-                    sys.stdout.buffer.flush()
-                    if rejected:
-                        rejected.writelines(_dead_letters(batch, kind, name, first))
-                    totals.add(batch)
-                    progress.advance(length, f"{totals.records:,} records")
-    except BrokenPipeError:  # the reader has gone, as in `| head`
-        _abandon_output()
+        sys.stdout.buffer.write(records)
+        sys.stdout.buffer.flush()
     except OSError as error:
-        _abandon_output()
-        where = f"{error.filename}: " if error.filename else ""
-        raise click.ClickException(f"{where}{error.strerror or error}") from None
-    finally:
-        if totals.envelopes:
-            click.echo(str(totals), err=True)
-
-
-def _abandon_output() -> None:
-    """Lets the interpreter end without trying once more to write what cannot be written."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # lets the interpreter end without trying once more to write what cannot be written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return False
+        raise OSError(error.errno, error.strerror, "standard output") from None
+    return True
 
 
 def _streams(files: tuple[Path, ...]) -> Iterator[tuple[str, BinaryIO]]:

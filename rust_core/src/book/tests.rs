@@ -16,7 +16,8 @@ fn message<V: Value>(
     asks: &Changes,
     value: fn(i128) -> V,
 ) -> OrderBook<V> {
-    let mut message = OrderBook { form, ..OrderBook::default() };
+    let mut message = OrderBook::default();
+    message.becomes(form);
     let level = |(price, size): &(i128, i128)| Level { price: value(*price), size: value(*size) };
     message.bids.levels.extend(bids.iter().map(level));
     message.asks.levels.extend(asks.iter().map(level));
@@ -61,7 +62,11 @@ impl Map {
 }
 
 fn changes() -> impl Strategy<Value = Changes> {
-    proptest::collection::vec((0i128..40, prop_oneof![Just(0i128), 1i128..1000]), 0..12)
+    let level = (0i128..40, prop_oneof![Just(0i128), 1i128..1000]);
+    prop_oneof![
+        9 => proptest::collection::vec(level.clone(), 0..12),
+        1 => proptest::collection::vec(level, 60..90),
+    ]
 }
 
 fn form() -> impl Strategy<Value = Form> {
@@ -102,6 +107,15 @@ fn a_book_widens_when_its_numbers_do() {
     let Summary::Wide(bids, asks) = book.summary() else { panic!("it does not fit") };
     assert_eq!(bids.total, i128::MAX.widened() * 2 + 2i128.widened());
     assert_eq!((bids.best, asks.best), (Some(5.widened()), Some(9.widened())));
+}
+
+#[test]
+fn a_snapshot_that_fits_makes_it_usual_again() {
+    let mut book = Book::new(3);
+    book.take(&message(Form::Snapshot, &vec![(5, i128::MAX), (4, 1)], &vec![], |value| value), &[]);
+    assert!(matches!(book.summary(), Summary::Wide(..)));
+    book.take(&message(Form::Snapshot, &vec![(5, 2)], &vec![], |value| value), &[]);
+    assert!(matches!(book.summary(), Summary::Usual(..)));
 }
 
 #[test]

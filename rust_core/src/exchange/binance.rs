@@ -57,7 +57,7 @@ impl Rules for Binance {
             b"v" => ticker.read(Column::Volume, reader),
             b"p" => ticker.read(Column::Change, reader),
             b"E" => ticker.time.read(0, reader),
-            b"e" => expect_word(reader, &["24hrTicker", "24hrMiniTicker"]),
+            b"e" => expect_word(&mut ticker.kind_words, reader, &["24hrTicker", "24hrMiniTicker"]),
             _ => reader.skip(),
         }
     }
@@ -88,7 +88,7 @@ impl Rules for Binance {
             b"U" => read_once(&mut book.sequence.first, reader),
             b"s" => book.read_instrument(reader),
             b"E" => book.time.read(0, reader),
-            b"e" => expect_word(reader, &["depthUpdate"]),
+            b"e" => expect_word(&mut book.kind_words, reader, &["depthUpdate"]),
             b"stream" => instrument(reader, book),
             _ => reader.skip(),
         }
@@ -98,6 +98,7 @@ impl Rules for Binance {
     fn control(message: &Members) -> Option<Control> {
         let answer = message.has("id") && (message.has("result") || message.has("status"));
         match message.get("e") {
+            b"" if message.within("data").get("e") == b"serverShutdown" => Some(Control::Notice),
             b"serverShutdown" => Some(Control::Notice),
             _ if !message.get("error").is_empty() => Some(Control::Error),
             _ if message.has("code") && message.has("msg") => Some(Control::Error),
@@ -108,8 +109,9 @@ impl Rules for Binance {
 
 /// `btcusdt@depth20@100ms`
 fn instrument<T: Text>(reader: &mut Reader<T>, book: &mut OrderBook<T::Value>) -> Result<()> {
-    let stream = reader.string_if_any()?.unwrap_or_default();
-    let name = stream.split(|byte| *byte == b'@').next().unwrap_or_default();
-    book.instrument.extend(name.iter().map(u8::to_ascii_uppercase));
+    book.read_instrument(reader)?;
+    let name = book.instrument.iter().position(|byte| *byte == b'@');
+    book.instrument.truncate(name.unwrap_or(book.instrument.len()));
+    book.instrument.make_ascii_uppercase();
     Ok(())
 }

@@ -2,7 +2,6 @@
 
 use super::prelude::*;
 use crate::json::shape::Pair;
-use crate::order_book::Form;
 
 pub struct Bybit;
 
@@ -62,7 +61,7 @@ impl Rules for Bybit {
             b"lowPrice24h" => ticker.read(Column::Min, reader),
             b"volume24h" => ticker.read(Column::Volume, reader),
             b"ts" => ticker.time.read(0, reader),
-            b"topic" => expect_word(reader, &["tickers."]),
+            b"topic" => expect_word(&mut ticker.kind_words, reader, &["tickers."]),
             _ => reader.skip(),
         }
     }
@@ -89,14 +88,7 @@ impl Rules for Bybit {
             b"cts" => book.time.read(1, reader),
             b"ts" => book.time.read(0, reader),
             b"topic" => feed(reader, book),
-            b"type" => {
-                book.becomes(match reader.string()? {
-                    b"snapshot" => Form::Snapshot,
-                    b"delta" => Form::Delta,
-                    _ => return Err(Error::Kind),
-                });
-                Ok(())
-            }
+            b"type" => book.read_form(reader, b"snapshot", b"delta"),
             _ => reader.skip(),
         }
     }
@@ -111,6 +103,7 @@ impl Rules for Bybit {
             b"false" => Some(Control::Error),
             b"true" => Some(Control::Subscription),
             _ if message.get("type") == b"COMMAND_RESP" => Some(Control::Subscription),
+            _ if message.has("op") && !message.has("topic") => Some(Control::Subscription),
             _ => None,
         }
     }
@@ -118,10 +111,9 @@ impl Rules for Bybit {
 
 /// The topic says how deep the book is: `orderbook.50.BTCUSDT`.
 fn feed<T: Text>(reader: &mut Reader<T>, book: &mut OrderBook<T::Value>) -> Result<()> {
-    let topic = reader.string()?;
-    let rest = topic.strip_prefix(b"orderbook.").ok_or(Error::Kind)?;
+    book.read_feed(reader)?;
+    let rest = book.feed.strip_prefix(b"orderbook.").ok_or(Error::Kind)?;
     let depth = rest.split(|byte| *byte == b'.').next().unwrap_or_default();
     book.depth = std::str::from_utf8(depth).ok().and_then(|depth| depth.parse().ok());
-    book.feed.extend_from_slice(topic);
     Ok(())
 }

@@ -64,7 +64,7 @@ impl Rules for Coinone {
             b"yesterday_last" | b"yla" => ticker.read(Column::PrevClosing, reader),
             b"target_volume" | b"tv" => ticker.read(Column::Volume, reader),
             b"timestamp" | b"t" => ticker.time.read(0, reader),
-            b"channel" | b"c" => expect_word(reader, &["TICKER"]),
+            b"channel" | b"c" => expect_word(&mut ticker.kind_words, reader, &["TICKER"]),
             _ => reader.skip(),
         }
     }
@@ -92,7 +92,7 @@ impl Rules for Coinone {
             }
             b"id" | b"i" => book.time.read_id(1, reader),
             b"timestamp" | b"t" => book.time.read(0, reader),
-            b"channel" | b"c" => expect_word(reader, &["ORDERBOOK"]),
+            b"channel" | b"c" => expect_word(&mut book.kind_words, reader, &["ORDERBOOK"]),
             _ => reader.skip(),
         }
     }

@@ -62,7 +62,7 @@ impl Rules for Gateio {
             b"change_percentage" => ticker.read(Column::Rate, reader),
             b"time_ms" => ticker.time.read(1, reader),
             b"time" => ticker.time.read(0, reader),
-            b"channel" => expect_word(reader, &["spot.tickers"]),
+            b"channel" => expect_word(&mut ticker.kind_words, reader, &["spot.tickers"]),
             _ => reader.skip(),
         }
     }
@@ -104,7 +104,8 @@ impl Rules for Gateio {
     }
 
     fn control(message: &Members) -> Option<Control> {
-        if message.get("channel").ends_with(b".pong") {
+        let channel = message.get("channel");
+        if channel.ends_with(b".pong") || channel.ends_with(b".ping") {
             return Some(Control::Heartbeat);
         }
         if !matches!(message.get("event"), b"subscribe" | b"unsubscribe") {
@@ -118,14 +119,16 @@ impl Rules for Gateio {
 
 /// The channel tells changes from whole books.
 fn channel<T: Text>(reader: &mut Reader<T>, book: &mut OrderBook<T::Value>) -> Result<()> {
-    match reader.string_if_any()? {
-        Some(b"spot.order_book_update" | b"spot.obu") => {
+    book.read_feed(reader)?;
+    let channel = std::mem::take(&mut book.feed); // the instrument alone names the book
+    match &channel[..] {
+        b"spot.order_book_update" | b"spot.obu" => {
             book.becomes(Form::Delta);
             (book.sides_optional, book.numbered) = (true, true);
             Ok(())
         }
-        None | Some(b"spot.order_book") => Ok(()),
-        Some(_) => Err(Error::Kind),
+        b"" | b"spot.order_book" => Ok(()),
+        _ => Err(Error::Kind),
     }
 }
 

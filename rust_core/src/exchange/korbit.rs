@@ -63,7 +63,7 @@ impl Rules for Korbit {
             b"volume" => ticker.read(Column::Volume, reader),
             b"priceChange" => ticker.read(Column::Change, reader),
             b"timestamp" => ticker.time.read(0, reader),
-            b"type" => expect_word(reader, &["ticker"]),
+            b"type" => expect_word(&mut ticker.kind_words, reader, &["ticker"]),
             _ => reader.skip(),
         }
     }
@@ -84,7 +84,7 @@ impl Rules for Korbit {
             b"asks" => book.asks.sum(reader, &LEVEL),
             b"bids" => book.bids.sum(reader, &LEVEL),
             b"timestamp" => book.time.read(0, reader),
-            b"type" => expect_word(reader, &["orderbook"]),
+            b"type" => expect_word(&mut book.kind_words, reader, &["orderbook"]),
             _ => reader.skip(),
         }
     }

@@ -2,7 +2,6 @@
 
 use super::prelude::*;
 use crate::json::shape::Members as Level;
-use crate::order_book::Form;
 
 const LEVEL: Level<2> = Level::new(["price", "qty"]);
 
@@ -66,7 +65,7 @@ impl Rules for Kraken {
             b"volume" => ticker.read(Column::Volume, reader),
             b"change" => ticker.read(Column::Change, reader),
             b"timestamp" => ticker.time.read(0, reader),
-            b"channel" => expect_word(reader, &["ticker"]),
+            b"channel" => expect_word(&mut ticker.kind_words, reader, &["ticker"]),
             _ => reader.skip(),
         }
     }
@@ -90,15 +89,8 @@ impl Rules for Kraken {
             b"bids" => book.bids.keep(reader, &LEVEL),
             b"symbol" => book.read_instrument(reader),
             b"timestamp" => book.time.read(0, reader),
-            b"channel" => expect_word(reader, &["book"]),
-            b"type" => {
-                book.becomes(match reader.string()? {
-                    b"snapshot" => Form::Snapshot,
-                    b"update" => Form::Delta,
-                    _ => return Err(Error::Kind),
-                });
-                Ok(())
-            }
+            b"channel" => expect_word(&mut book.kind_words, reader, &["book"]),
+            b"type" => book.read_form(reader, b"snapshot", b"update"),
             _ => reader.skip(),
         }
     }
@@ -108,7 +100,7 @@ impl Rules for Kraken {
     fn control(message: &Members) -> Option<Control> {
         let word = [message.get("channel"), message.get("method"), message.get("event")].concat();
         match &word[..] {
-            b"heartbeat" | b"pong" => Some(Control::Heartbeat),
+            b"heartbeat" | b"ping" | b"pong" => Some(Control::Heartbeat),
             b"status" | b"systemStatus" => Some(Control::Status),
             b"subscribe" | b"unsubscribe" if message.get("success") == b"false" => {
                 Some(Control::Error)

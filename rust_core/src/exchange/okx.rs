@@ -73,7 +73,7 @@ impl Rules for Okx {
             b"vol24h" => ticker.read(Column::Volume, reader),
             b"ts" => ticker.time.read(0, reader),
             b"arg" if reader.peek() == Some(b'{') => reader.object(|reader, key| match key {
-                b"channel" => expect_word(reader, &["tickers"]),
+                b"channel" => expect_word(&mut ticker.kind_words, reader, &["tickers"]),
                 _ => reader.skip(),
             }),
             _ => reader.skip(),
@@ -99,14 +99,7 @@ impl Rules for Okx {
             b"asks" => book.asks.keep(reader, Pair),
             b"bids" => book.bids.keep(reader, Pair),
             b"ts" => book.time.read(0, reader),
-            b"action" => {
-                book.becomes(match reader.string()? {
-                    b"snapshot" => Form::Snapshot,
-                    b"update" => Form::Delta,
-                    _ => return Err(Error::Kind),
-                });
-                Ok(())
-            }
+            b"action" => book.read_form(reader, b"snapshot", b"update"),
             b"arg" if reader.peek() == Some(b'{') => reader.object(|reader, key| match key {
                 b"channel" => feed(reader, book),
                 b"instId" => book.read_instrument(reader),
@@ -122,8 +115,8 @@ impl Rules for Okx {
             b"subscribe" | b"unsubscribe" => Some(Control::Subscription),
             b"error" => Some(Control::Error),
             b"notice" => Some(Control::Notice),
-            b"channel-conn-count" | b"channel-conn-count-error" => Some(Control::Status),
-            _ => None,
+            b"" => None,
+            _ => Some(Control::Status),
         }
     }
 }
@@ -131,15 +124,14 @@ impl Rules for Okx {
 /// The channel says how deep the book is.
 fn feed<T: Text>(reader: &mut Reader<T>, book: &mut OrderBook<T::Value>) -> Result<()> {
     book.becomes(Form::Whole); // unless an action says more
-    let channel = reader.string()?;
-    book.depth = match channel {
+    book.read_feed(reader)?;
+    book.depth = match &book.feed[..] {
         b"books" | b"books-l2-tbt" => Some(400),
         b"books50-l2-tbt" => Some(50),
         b"books5" => Some(5),
         b"bbo-tbt" => Some(1),
-        _ if channel.starts_with(b"books") => None,
+        feed if feed.starts_with(b"books") => None,
         _ => return Err(Error::Kind),
     };
-    book.feed.extend_from_slice(channel);
     Ok(())
 }

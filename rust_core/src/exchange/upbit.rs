@@ -75,7 +75,7 @@ impl Rules for Upbit {
             b"signed_change_price" | b"scp" => ticker.read(Column::Change, reader),
             b"signed_change_rate" | b"scr" => ticker.read(Column::Rate, reader),
             b"timestamp" | b"tms" => ticker.time.read(0, reader),
-            b"type" | b"ty" => expect_word(reader, &["ticker"]),
+            b"type" | b"ty" => expect_word(&mut ticker.kind_words, reader, &["ticker"]),
             _ => reader.skip(),
         }
     }
@@ -96,7 +96,7 @@ impl Rules for Upbit {
             b"orderbook_units" => book.units(reader, &UNIT),
             b"obu" => book.units(reader, &SIMPLE_UNIT),
             b"timestamp" | b"tms" => book.time.read(0, reader),
-            b"type" | b"ty" => expect_word(reader, &["orderbook"]),
+            b"type" | b"ty" => expect_word(&mut book.kind_words, reader, &["orderbook"]),
             _ => reader.skip(),
         }
     }

@@ -27,6 +27,34 @@ impl<'a, T: Text> Reader<'a, T> {
         Ok(start[..length].trim_ascii_end())
     }
 
+    /// The same of a value that may be nested as deep as it likes: its brackets are only counted.
+    pub fn skipped_at_any_depth(&mut self) -> Result<&'a [u8]> {
+        let mut reader = *self;
+        match reader.skipped() {
+            Err(Error::Depth) => {}
+            skipped => {
+                *self = reader;
+                return skipped;
+            }
+        }
+        let (start, mut depth) = (self.rest, 0usize);
+        loop {
+            match self.peek().ok_or(Error::Syntax)? {
+                b'"' => {
+                    self.string()?;
+                    continue;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth -= 1,
+                _ => {}
+            }
+            self.rest = &self.rest[1..];
+            if depth == 0 {
+                return Ok(&start[..start.len() - self.rest.len()]);
+            }
+        }
+    }
+
     #[inline(always)]
     fn skip_scalar(&mut self) -> Result<()> {
         let end = match self.rest.first_chunk().map(|chunk| Block::load(chunk).find_end_of_scalar())

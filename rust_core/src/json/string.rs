@@ -130,6 +130,17 @@ fn code_unit(raw: &[u8]) -> Option<(u32, &[u8])> {
     Some((unit, rest))
 }
 
+/// Whether an ASCII character stands in a raw string as an escape like `\u0061`. Where the text
+/// is escaped itself, each backslash stands there twice.
+pub fn is_letter_escaped(raw: &[u8], is_text_escaped: bool) -> bool {
+    let mut backslashes = 0;
+    raw.iter().enumerate().any(|(at, byte)| {
+        let before = backslashes >> u8::from(is_text_escaped);
+        backslashes = if *byte == b'\\' { backslashes + 1 } else { 0 };
+        before % 2 == 1 && matches!(raw[at..], [b'u', b'0', b'0', b'0'..=b'7', ..])
+    })
+}
+
 /// Decodes the escapes of ordinary characters in all strings of a JSON text, so that each key
 /// stands there as it is compared: `"\u0061sks"` becomes `"asks"`.
 pub fn simplify(text: &[u8]) -> Result<Vec<u8>> {

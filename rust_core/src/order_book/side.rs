@@ -13,6 +13,10 @@ pub struct Level<V> {
     pub size: V,
 }
 
+/// How many levels a message may have for a book that is kept; and of how many the memory is kept.
+pub const MOST_LEVELS: usize = 100_000;
+const FEW_LEVELS: usize = 4_000;
+
 /// One side of a message: summed up, or level by level, or both.
 #[derive(Clone, Debug, Default)]
 pub struct Side<V, const HIGHEST: bool> {
@@ -74,6 +78,9 @@ impl<V: Value, const HIGHEST: bool> Side<V, HIGHEST> {
         if price.value.is_negative() || size.value.is_negative() {
             return Err(Error::Number);
         }
+        if self.levels.len() == MOST_LEVELS {
+            return Err(Error::Size);
+        }
         self.levels.push(Level { price: price.value, size: size.value });
         Ok(())
     }
@@ -89,6 +96,7 @@ impl<V: Value, const HIGHEST: bool> Side<V, HIGHEST> {
     pub(super) fn reset(&mut self) {
         self.top = Top::default();
         self.levels.clear();
+        self.levels.shrink_to(FEW_LEVELS);
         (self.is_seen, self.is_summed) = (false, false);
     }
 }
