@@ -29,6 +29,8 @@ def exact(value: str | float) -> Decimal:
 def messages(envelope: Message) -> Iterator[Message]:
     """The messages of an envelope: as JSON in a string, as they are, or in an array."""
     for item in envelope["data"]:
+        if item == "pong":
+            continue
         message = orjson.loads(item) if isinstance(item, str) else item
         yield message[0] if isinstance(message, list) else message
 
@@ -136,7 +138,7 @@ class OrderBooks:
         for message in messages(envelope):
             try:
                 records.append(order_book_record(envelope, *read(message)))
-            except (KeyError, IndexError):
+            except (KeyError, IndexError, TypeError):
                 continue  # a control message
         return records
 

@@ -110,8 +110,13 @@ def test_after_a_gap_nothing_until_a_book_fits_again() -> None:
         change(21, 21, bid="55"),
     )
     assert tops("BINANCE", *messages) == [(40, 41), (50, 41), "warming", (60, 61), (60, 61)]
-    messages = (whole(10, 40), change(11, 11), whole(20, 60), change(25, 25))
-    assert tops("BINANCE", *messages) == [(40, 41), (50, 41), (60, 61), "warming"]
+    beyond = (whole(20, 60), change(25, 25))
+    assert tops("BINANCE", whole(10, 40), change(11, 11), *beyond) == [
+        (40, 41),
+        (50, 41),
+        (60, 61),
+        "warming",
+    ]
 
 
 def test_a_book_without_a_name_does_not_hold_up_another() -> None:
