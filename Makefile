@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := $(shell find rust_core setting -name '*.rs' -o -name '*.toml' -o -name '*.yml') Cargo.toml Cargo.lock pyproject.toml
+SOURCES := $(shell find rust_core -name '*.rs' -o -name '*.toml') Cargo.toml Cargo.lock pyproject.toml
 
 .DEFAULT_GOAL := help
 .PHONY: help develop run test test-rust test-python bench lint format wheel clean
