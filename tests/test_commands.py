@@ -1,6 +1,7 @@
 """The command line, as a user types it."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -225,4 +226,26 @@ def test_totals_come_for_nothing_too_and_say_why() -> None:
     assert marketprep("decode", "--kind", "ticker").stderr.decode() == nothing
     told = marketprep("decode", "--kind", "orderbook", given=UPBIT.read_bytes()).stderr.decode()
     assert "(other_kind " in told
-    assert told.endswith("--rejected FILE keeps what was rejected\n")
+    assert told.endswith("; --rejected FILE keeps what was rejected\n")
+    assert told.count("\n") == 1
+
+
+def test_an_interrupt_ends_with_what_was_done() -> None:
+    command = [sys.executable, "-m", "marketprep", "decode", "--kind", "ticker"]
+    value = UPBIT.read_bytes().splitlines(keepends=True)[0]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(value)
+        process.stdin.flush()
+        assert process.stdout.readline().endswith(b"}]}\n")
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 130
+        assert process.stderr.read().startswith(b"envelopes 1, ")
+
+
+def test_a_byte_order_mark_and_the_line_ends_of_windows() -> None:
+    value = b"\xef\xbb\xbf" + UPBIT.read_bytes().replace(b"\n", b"\r\n")
+    assert marketprep("decode", "--kind", "ticker", given=value).stdout == UPBIT_RECORDS

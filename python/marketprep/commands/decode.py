@@ -1,6 +1,8 @@
 """`marketprep decode`: envelopes in, records out, without Kafka."""
 
+import codecs
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -49,7 +51,7 @@ def decode(
         raise click.UsageError("standard input is closed: name files to read")
     if sys.stdout is None:
         raise click.UsageError("standard output is closed: there is nowhere to print records")
-    decoder = Decoder(kind, load_settings(setting_folder))
+    decoder, totals = Decoder(kind, load_settings(setting_folder)), Totals()
     try:
         dead_letter_file = rejected.open("wb") if rejected else None
     except OSError as error:
@@ -57,28 +59,30 @@ def decode(
         raise click.BadParameter(text, param_hint="--rejected") from None
     try:
         with dead_letter_file or nullcontext():
-            totals = _decode(decoder, files, dead_letter_file)
+            _decode(decoder, files, totals, dead_letter_file)
+    except KeyboardInterrupt:
+        click.echo(f"{totals}; interrupted", err=True)
+        sys.exit(128 + signal.SIGINT)
     except OSError as error:
         raise click.ClickException(f"{error.filename or rejected}: {error.strerror}") from None
-    click.echo(str(totals), err=True)
-    if totals.rejected and not rejected:
-        click.echo("--rejected FILE keeps what was rejected", err=True)
+    hint = "; --rejected FILE keeps what was rejected" if totals.rejected and not rejected else ""
+    click.echo(f"{totals}{hint}", err=True)
 
 
-def _decode(decoder: Decoder, files: tuple[Path, ...], rejected: BinaryIO | None) -> Totals:
-    totals = Totals()
+def _decode(
+    decoder: Decoder, files: tuple[Path, ...], totals: Totals, rejected: BinaryIO | None
+) -> None:
     size = sum(file.stat().st_size for file in files) or None
     with Progress("decode", size) as progress:
         for name, stream in _streams(files):
             for first, batch, length in _batches(decoder, stream):
                 if not _print(batch.records):
                     click.echo("stopped early, as the reader of the records has gone", err=True)
-                    return totals
+                    return
                 if rejected:
                     rejected.writelines(_dead_letters(batch, decoder.kind, name, first))
                 totals.add(batch)
                 progress.advance(length, f"{totals.records:,} records")
-    return totals
 
 
 def _print(records: bytes) -> bool:
@@ -108,7 +112,7 @@ def _batches(decoder: Decoder, stream: BinaryIO) -> Iterator[tuple[int, Batch, i
     """Each batch of a stream: the number of envelopes before it, itself, its bytes."""
     first = 0
     for block in whole_lines(stream):
-        batch = decoder.decode_lines(block)
+        batch = decoder.decode_lines(block if first else block.removeprefix(codecs.BOM_UTF8))
         yield first, batch, len(block)
         first += batch.envelopes
 
