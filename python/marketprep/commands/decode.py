@@ -76,12 +76,12 @@ def _decode(
     with Progress("decode", size) as progress:
         for name, stream in _streams(files):
             for first, batch, length in _batches(decoder, stream):
+                totals.add(batch)
+                if rejected:
+                    rejected.writelines(_dead_letters(batch, decoder.kind, name, first))
                 if not _print(batch.records):
                     click.echo("stopped early, as the reader of the records has gone", err=True)
                     return
-                if rejected:
-                    rejected.writelines(_dead_letters(batch, decoder.kind, name, first))
-                totals.add(batch)
                 progress.advance(length, f"{totals.records:,} records")
 
 
