@@ -4,9 +4,9 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from marketprep import Decoder, Kind, _core
+from marketprep.decoder import KINDS
 from reference import OrderBooks, Tickers
 
-KINDS: tuple[Kind, Kind] = ("ticker", "orderbook")
 EXCHANGES = [name for name, _ in _core.exchange_names()]
 
 

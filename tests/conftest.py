@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from marketprep import Kind, _core
+from marketprep import _core, decoder
 
 ROOT = Path(__file__).resolve().parent.parent
 FIXTURES = ROOT / "tests" / "fixtures"
 CAPTURES = Path(os.environ.get("MARKETPREP_CAPTURES", ROOT.parent / "shared" / "captures"))
 
+KINDS = decoder.KINDS
 EXCHANGES = tuple(name for name, _ in _core.exchange_names())
-KINDS: tuple[Kind, Kind] = ("ticker", "orderbook")
 
 needs_captures = pytest.mark.skipif(
     not CAPTURES.is_dir(), reason=f"no captures of others under {CAPTURES}"

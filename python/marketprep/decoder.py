@@ -4,13 +4,16 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, get_args
 
 from marketprep import _core
 from marketprep._core import Batch
 from marketprep.settings import Settings, load_settings
 
 Kind = Literal["ticker", "orderbook"]
+
+#: Both kinds.
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 #: How much of a stream is read at once.
 BLOCK_BYTES = 1 << 20

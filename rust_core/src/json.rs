@@ -103,14 +103,13 @@ impl<'a, T: Text> Reader<'a, T> {
     }
 
     /// Reads one value, or each of an array of values.
-    #[inline(always)]
     pub fn each(&mut self, mut value: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
         let is_array = self.peek() == Some(b'[');
         if is_array && !self.open_array()? {
             return Ok(());
         }
         loop {
-            value(self)?; // called in one place only, so that it is inlined
+            value(self)?;
             if !is_array || !self.next_element()? {
                 return Ok(());
             }

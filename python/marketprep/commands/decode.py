@@ -14,7 +14,7 @@ import click
 from marketprep import dead_letters
 from marketprep._core import Batch
 from marketprep.commands import setting_option
-from marketprep.decoder import Decoder, Kind, Totals, whole_lines
+from marketprep.decoder import KINDS, Decoder, Kind, Totals, whole_lines
 from marketprep.progress import Progress
 from marketprep.settings import load_settings
 
@@ -23,7 +23,7 @@ from marketprep.settings import load_settings
 @click.option(
     "--kind",
     required=True,
-    type=click.Choice(["ticker", "orderbook"]),
+    type=click.Choice(KINDS),
     help="What the envelopes hold.",
 )
 @click.option(

@@ -6,10 +6,8 @@ from pathlib import Path
 import click
 
 from marketprep._core import Market, exchange_names
-from marketprep.decoder import Kind
+from marketprep.decoder import KINDS, Kind
 from marketprep.progress import Progress
-
-KINDS: tuple[Kind, Kind] = ("ticker", "orderbook")
 
 #: How much is written at once.
 BLOCK_BYTES = 1 << 20
