@@ -79,6 +79,13 @@ class Batch:
         """The records, a line of JSON each, in the order of the values."""
 
     @property
+    def runs(self) -> list[tuple[int, str, int]]:
+        """Whose the records are, in their order: index of the value, exchange, number of records.
+
+        A value that led to no record is not among them.
+        """
+
+    @property
     def rejects(self) -> list[Reject]:
         """What was set aside, in the order of the values."""
 

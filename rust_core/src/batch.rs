@@ -68,10 +68,21 @@ pub struct Counts {
     pub rejected: u64,
 }
 
+/// Records that stand together, all of one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Which value of the batch they came from.
+    pub index: usize,
+    pub exchange: &'static str,
+    pub records: u64,
+}
+
 /// What became of a batch.
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub envelopes: u64,
+    /// Whose the records are, in their order. A value without records is not among them.
+    pub runs: Vec<Run>,
     pub rejects: Vec<Reject>,
     /// In the order of `ALL`.
     pub counts: [Counts; ALL.len()],
@@ -130,6 +141,7 @@ impl Decoder {
         let region = envelope.region.as_deref().and_then(region).unwrap_or(&row.region);
         self.items.records.begin(region, &envelope.market, envelope.symbol);
         let source = Source { exchange, symbol: &envelope.name, depth: row.depth, time };
+        let before = outcome.counts[exchange].records;
         let is_text = value.is_ascii() || std::str::from_utf8(value).is_ok();
         for (number, item) in self.ranges.iter().enumerate() {
             let counts = &mut outcome.counts[exchange];
@@ -149,6 +161,10 @@ impl Decoder {
                 let exchange = Some(ALL[exchange].name);
                 outcome.rejects.push(Reject { index, item: Some(number), exchange, error, value });
             }
+        }
+        let records = outcome.counts[exchange].records - before;
+        if records > 0 {
+            outcome.runs.push(Run { index, exchange: ALL[exchange].name, records });
         }
         Ok(())
     }

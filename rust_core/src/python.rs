@@ -109,6 +109,8 @@ impl Decoder {
 struct Batch {
     /// The records, a line of JSON each.
     records: Py<PyBytes>,
+    /// Whose the records are: index of the value, exchange and number of records.
+    runs: Vec<(usize, &'static str, u64)>,
     rejects: Vec<Py<Reject>>,
     envelopes: u64,
     /// By exchange, what became of its items.
@@ -135,6 +137,7 @@ impl Batch {
             outcome.rejects.into_iter().map(|reject| Py::new(py, Reject(reject))).collect();
         Ok(Batch {
             records: PyBytes::new(py, records).unbind(),
+            runs: outcome.runs.iter().map(|run| (run.index, run.exchange, run.records)).collect(),
             rejects: rejects?,
             envelopes: outcome.envelopes,
             counts: counts.unbind(),
