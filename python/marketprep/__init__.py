@@ -8,7 +8,8 @@ Decimal('66609.22')
 """
 
 from marketprep._core import Batch, Reject
-from marketprep.decoder import Decoder, Kind, Totals, parse
+from marketprep.decoder import Decoder, Totals, parse
+from marketprep.kind import Kind
 from marketprep.settings import ExchangeSettings, Settings, SettingsError, load_settings
 
 __all__ = [

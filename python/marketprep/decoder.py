@@ -4,16 +4,12 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Any, BinaryIO, Literal, get_args
+from typing import Any, BinaryIO
 
 from marketprep import _core
 from marketprep._core import Batch
+from marketprep.kind import Kind
 from marketprep.settings import Settings, load_settings
-
-Kind = Literal["ticker", "orderbook"]
-
-#: Both kinds.
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 #: How much of a stream is read at once.
 BLOCK_BYTES = 1 << 20
@@ -86,6 +82,16 @@ class Totals:
             for name, count in counts.items():
                 if name.startswith("control_") and isinstance(count, int):
                     self.control[name.removeprefix("control_")] += count
+
+    def merge(self, other: "Totals") -> None:
+        """Counts in what others have counted."""
+        self.envelopes += other.envelopes
+        self.items += other.items
+        self.decoded += other.decoded
+        self.records += other.records
+        self.control.update(other.control)
+        self.held_back.update(other.held_back)
+        self.rejected.update(other.rejected)
 
     def __str__(self) -> str:
         return (

@@ -1,0 +1,95 @@
+"""What settings must hold beyond the types of their keys."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from marketprep._core import exchange_names
+from marketprep.settings.model import as_path
+from marketprep.settings.problem import Problem
+
+#: Tells where the value of a key comes from.
+Origin = Callable[[str], str]
+
+_FILES = ("ca_file", "certificate_file", "key_file")
+
+
+def check(content: Mapping[str, Any], origin: Origin) -> Iterator[Problem]:
+    """Problems of content that may still be of any type."""
+    exchanges, topics, kafka = (_mapping(content, key) for key in ("exchanges", "topics", "kafka"))
+    if isinstance(content.get("exchanges"), Mapping):
+        yield from _names(exchanges, origin)
+    yield from _partitions(exchanges, topics, origin)
+    yield from _distinct_topics(topics, origin)
+    yield from _security(kafka, origin)
+
+
+def _mapping(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = content.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _names(exchanges: Mapping[str, Any], origin: Origin) -> Iterator[Problem]:
+    decoders = {name for name, _ in exchange_names()}
+    for name in sorted(exchanges.keys() - decoders):
+        known, key = ", ".join(sorted(decoders)), f"exchanges.{name}"
+        yield Problem(origin("exchanges"), key, f"no decoder is of this name, only of {known}")
+    for name in sorted(decoders - exchanges.keys()):
+        key = f"exchanges.{name}"
+        yield Problem(origin("exchanges"), key, "has a decoder but no row here: add one")
+
+
+def _partitions(
+    exchanges: Mapping[str, Any], topics: Mapping[str, Any], origin: Origin
+) -> Iterator[Problem]:
+    owners: dict[tuple[object, object], str] = {}
+    for name, row in exchanges.items():
+        if not isinstance(row, Mapping):
+            continue
+        region, partition = row.get("region"), row.get("partition")
+        if not isinstance(region, str) or not _is_whole(partition):
+            continue
+        key = f"exchanges.{name}.partition"
+        owner = owners.setdefault((region, partition), name)
+        if owner != name:
+            text = f"{partition} of {region} is {owner}'s already: choose another"
+            yield Problem(origin(key), key, text)
+        count = _mapping(topics, region).get("partitions")
+        if _is_whole(count) and partition >= count:
+            text = f"{partition} is beyond the {count} of topics.{region}.partitions: raise these"
+            yield Problem(origin(key), key, text)
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _distinct_topics(topics: Mapping[str, Any], origin: Origin) -> Iterator[Problem]:
+    suffix, seen = topics.get("dead_letter_suffix"), dict[str, str]()
+    for region in ("Asia", "Korea", "NE"):
+        for kind in ("ticker", "orderbook"):
+            names = _mapping(_mapping(topics, region), kind)
+            for role in ("input", "output"):
+                key, name = f"topics.{region}.{kind}.{role}", names.get(role)
+                if not isinstance(name, str):
+                    continue
+                for used in (name, f"{name}{suffix}") if role == "input" else (name,):
+                    if (other := seen.setdefault(used, key)) != key:
+                        text = f"{used} is {other}'s already: choose another name"
+                        yield Problem(origin(key), key, text)
+
+
+def _security(kafka: Mapping[str, Any], origin: Origin) -> Iterator[Problem]:
+    protocol = kafka.get("security_protocol")
+    if isinstance(protocol, str) and protocol.startswith("SASL_"):
+        for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
+            if not kafka.get(name):
+                key = f"kafka.{name}"
+                yield Problem(origin(key), key, f"is needed for {protocol}: set it")
+    for name in _FILES:
+        file, key = as_path(kafka.get(name)), f"kafka.{name}"
+        if isinstance(file, Path) and not file.is_file():
+            yield Problem(origin(key), key, f"there is no file {file}: correct it")
+    if isinstance(kafka.get("key_file"), str) and not kafka.get("certificate_file"):
+        key = "kafka.certificate_file"
+        yield Problem(origin(key), key, "is needed where kafka.key_file is set: set both")

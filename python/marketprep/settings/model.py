@@ -1,0 +1,193 @@
+"""The settings as types: what each key may be."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+)
+from pydantic_core import PydanticCustomError
+
+from marketprep.kind import Kind
+
+Region = Literal["Asia", "Korea", "NE"]
+
+#: All regions.
+REGIONS: tuple[Region, ...] = get_args(Region)
+
+#: A topic's name as Kafka allows it.
+TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+
+
+def _split(value: object) -> object:
+    """Lets addresses be one text, separated by commas, or null, which is none."""
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _with_possible_port(address: str) -> str:
+    if not 0 < int(address.rpartition(":")[2]) <= 65535:  # noqa: PLR2004 - the last of all ports
+        raise PydanticCustomError("address", "host:port is needed")
+    return address
+
+
+def as_path(value: object) -> object:
+    """The path that a text stands for; what stands for none stays what it is."""
+    if isinstance(value, str) and value and "\0" not in value:
+        with suppress(RuntimeError):  # there is no such ~user
+            return Path(value).expanduser()
+    return value
+
+
+Address = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^\s,/]+:[0-9]{1,5}$"),
+    AfterValidator(_with_possible_port),
+]
+Addresses = Annotated[tuple[Address, ...], BeforeValidator(_split)]
+FilePath = Annotated[Path, BeforeValidator(as_path)]
+Secret = Annotated[SecretStr, Field(min_length=1, strict=False)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class KafkaSettings(_Section):
+    """The cluster, and how to be let in."""
+
+    bootstrap_servers: Addresses
+    client_id: Text
+    request_timeout_ms: int = Field(ge=1000)
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None
+    sasl_username: Text | None
+    sasl_password: Secret | None
+    sasl_password_file: FilePath | None
+    ca_file: FilePath | None
+    certificate_file: FilePath | None
+    key_file: FilePath | None
+    key_password: Secret | None
+
+
+class LaneTopics(_Section):
+    """The topics of one kind in one region, and the group that commits offsets."""
+
+    input: TopicName
+    output: TopicName
+    group_id: Text
+
+
+class RegionTopics(_Section):
+    """The topics of one region."""
+
+    partitions: int = Field(ge=1)
+    ticker: LaneTopics
+    orderbook: LaneTopics
+
+    def of(self, kind: Kind) -> LaneTopics:
+        """Those of one kind."""
+        return self.ticker if kind == "ticker" else self.orderbook
+
+
+class TopicsSettings(_Section):
+    """All topics."""
+
+    Asia: RegionTopics
+    Korea: RegionTopics
+    NE: RegionTopics
+    dead_letter_suffix: TopicName
+    replication_factor: int | None = Field(ge=1, le=32767)
+    max_message_mb: int = Field(ge=1, le=1024)
+
+    def of(self, region: Region) -> RegionTopics:
+        """Those of one region."""
+        regions: dict[Region, RegionTopics] = {
+            "Asia": self.Asia,
+            "Korea": self.Korea,
+            "NE": self.NE,
+        }
+        return regions[region]
+
+
+class ConsumerSettings(_Section):
+    """Where reading begins."""
+
+    start: Literal["earliest", "latest"]
+    lost_offset: Literal["stop", "earliest", "latest"]
+
+
+class BatchSettings(_Section):
+    """When records leave."""
+
+    max_records: int = Field(ge=1, le=10_000)
+    max_wait_ms: int = Field(ge=0, le=60_000)
+    max_memory_mb: int = Field(ge=192)
+
+
+class OutputSettings(_Section):
+    """The form of what is produced."""
+
+    framing: Literal["array", "record"]
+    compression: Literal["none", "gzip", "snappy", "lz4", "zstd"]
+
+
+class WatchSettings(_Section):
+    """How the service watches itself."""
+
+    stall_after_s: int = Field(ge=1)
+    report_every_s: int = Field(ge=1)
+    drain_timeout_s: int = Field(ge=1)
+
+
+class LogsSettings(_Section):
+    """Where logs go."""
+
+    level: Literal["debug", "info", "warning", "error"]
+    console: Literal["auto", "text", "json"]
+    folder: FilePath | None
+    max_mb: int = Field(ge=1)
+    backups: int = Field(ge=1)
+
+
+class LocalKafkaSettings(_Section):
+    """The Kafka that is started where no cluster is configured."""
+
+    folder: FilePath | None
+    port: int = Field(ge=0, le=65535)
+    heap_mb: int = Field(ge=128)
+
+
+class ExchangeSettings(_Section):
+    """One exchange."""
+
+    region: Region
+    partition: int = Field(ge=0)
+    depth: int = Field(ge=1)
+
+
+class Settings(_Section):
+    """All settings."""
+
+    kafka: KafkaSettings
+    topics: TopicsSettings
+    consumer: ConsumerSettings
+    batch: BatchSettings
+    output: OutputSettings
+    watch: WatchSettings
+    logs: LogsSettings
+    local_kafka: LocalKafkaSettings
+    exchanges: Mapping[str, ExchangeSettings]
