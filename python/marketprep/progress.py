@@ -57,3 +57,32 @@ class Progress:
     def advance(self, done_bytes: int, note: str = "") -> None:
         """Tells that so many bytes more are done."""
         self._bar.update(self._task, advance=done_bytes, note=note)
+
+
+class Steps:
+    """What is being done, a line each on standard error; in a terminal the last one spins."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._status = self._console.status("") if self._console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._status:
+            self._status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._status:
+            self._status.stop()
+
+    def say(self, step: str) -> None:
+        """Something is begun."""
+        if self._status:
+            self._status.update(step)
+        else:
+            self._console.print(step, soft_wrap=True)
