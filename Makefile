@@ -27,15 +27,8 @@ $(VENV)/.built: $(VENV)/.tools $(SOURCES)
 	PIP_QUIET=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet
 	touch $@
 
-run: develop ## Decode a simulated market of all exchanges
-	@$(BIN)/python -m marketprep simulate files --megabytes 2 simulated
-	@for kind in ticker orderbook; do \
-	  for file in simulated/*.$$kind.jsonl; do \
-	    printf '%s: ' "$$file"; \
-	    $(BIN)/python -m marketprep decode --kind $$kind "$$file" >"$${file%.jsonl}.records" || exit 1; \
-	    head -n 1 "$${file%.jsonl}.records"; \
-	  done \
-	done
+run: develop ## Run the service; without a cluster, on a local Kafka with a simulated market
+	@$(BIN)/python -m marketprep run
 
 test: test-rust test-python ## Pass all tests
 

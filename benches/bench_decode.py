@@ -4,7 +4,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from marketprep import Decoder, Kind, _core
-from marketprep.decoder import KINDS
+from marketprep.kind import KINDS
 from reference import OrderBooks, Tickers
 
 EXCHANGES = [name for name, _ in _core.exchange_names()]

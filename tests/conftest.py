@@ -2,17 +2,21 @@
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from marketprep import _core, decoder
+from cluster import Cluster
+from marketprep import _core, kind
+from marketprep.local_kafka import LocalKafka
+from marketprep.settings import load_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 FIXTURES = ROOT / "tests" / "fixtures"
 CAPTURES = Path(os.environ.get("MARKETPREP_CAPTURES", ROOT.parent / "shared" / "captures"))
 
-KINDS = decoder.KINDS
+KINDS = kind.KINDS
 EXCHANGES = tuple(name for name, _ in _core.exchange_names())
 
 needs_captures = pytest.mark.skipif(
@@ -35,3 +39,22 @@ def without_unknown_times(records: list[bytes], expected: list[bytes]) -> list[b
         else record
         for record, wanted in zip(records, expected, strict=True)
     ]
+
+
+@pytest.fixture(scope="session")
+def kafka_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real Kafka: the one that MARKETPREP_TEST_BOOTSTRAP_SERVERS names, or one of our own."""
+    if named := os.environ.get("MARKETPREP_TEST_BOOTSTRAP_SERVERS"):
+        yield named
+        return
+    folder = tmp_path_factory.mktemp("kafka")
+    settings = load_settings(options={"local_kafka.folder": str(folder)}).local_kafka
+    with LocalKafka(settings, print) as kafka:
+        yield kafka.address
+
+
+@pytest.fixture
+def cluster(kafka_address: str, tmp_path: Path) -> Iterator[Cluster]:
+    """Topics and groups of a test's own, and commands that work with them."""
+    with Cluster(kafka_address, tmp_path) as cluster:
+        yield cluster

@@ -93,10 +93,18 @@ def test_rejected_replayed_are_rejected_again(tmp_path: Path) -> None:
         (("decode", "--kind", "ticker", "/no/such/file"), "'/no/such/file' does not exist"),
         (("decode", "--kind", "ticker", "--rejected", "/no/such/file"), "/no/such/file"),
         (("decode", "--kind", "ticker", "--setting", "/no/such"), "'/no/such' does not exist"),
-        (("decode", "--kind", "ticker", "--setting", "/"), "name a folder with this file"),
+        (
+            ("decode", "--kind", "ticker", "--setting", "/"),
+            "has neither config.yml nor exchanges.yml",
+        ),
         (("simulate", "files"), "Missing argument"),
         (("simulate", "files", "--exchange", "mtgox", "x"), "'mtgox' is not one of"),
         (("nonsense",), "No such command 'nonsense'"),
+        (("--nonsense",), "No such option '--nonsense'"),
+        (("run", "nonsense"), "unexpected extra argument"),
+        (("--region", "Mars"), "'Mars' is not one of 'asia', 'korea', 'ne'"),
+        (("--bootstrap-servers", "nowhere"), "--bootstrap-servers: kafka.bootstrap_servers"),
+        (("simulate", "topics", "--rate", "0"), "0.0 is not in the range"),
     ],
 )
 def test_wrong_arguments_are_one_message(arguments: tuple[str, ...], text: str) -> None:
@@ -121,7 +129,18 @@ def test_failures_at_run_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("--help",), ("decode", "-h"), ("simulate", "files", "-h")]
+    "arguments",
+    [
+        ("--help",),
+        ("decode", "-h"),
+        ("run", "--help"),
+        ("settings", "--help"),
+        ("simulate", "--help"),
+        ("simulate", "files", "-h"),
+        ("simulate", "topics", "-h"),
+        ("topics", "create", "--help"),
+        ("topics", "list", "--help"),
+    ],
 )
 def test_help(arguments: tuple[str, ...]) -> None:
     done = marketprep(*arguments)

@@ -5,20 +5,39 @@ import sys
 import click
 
 from marketprep import _core
-from marketprep.commands import decode, simulate
+from marketprep.commands import decode, run, settings, simulate, topics
+from marketprep.kafka import KafkaFailure
+from marketprep.local_kafka import LocalKafkaError
 from marketprep.settings import SettingsError
 
+_OF_THE_GROUP = {"-h", "--help", "--version"}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _RunByDefault(click.Group):
+    """A group whose options without a command are those of `run`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in _OF_THE_GROUP):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_RunByDefault, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="marketprep")
 def cli() -> None:
-    """Exact, uniform records from the raw websocket messages of crypto exchanges."""
+    """Exact, uniform records from the raw websocket messages of crypto exchanges.
+
+    Without a command it is the service: `marketprep run`.
+    """
     if _core.BUILD_PROFILE == "debug":
         click.echo("marketprep: a debug build is loaded, which is ten times slower", err=True)
 
 
 cli.add_command(decode.decode)
+cli.add_command(run.run)
+cli.add_command(settings.settings)
 cli.add_command(simulate.simulate)
+cli.add_command(topics.topics)
 
 
 def main() -> None:
@@ -28,6 +47,9 @@ def main() -> None:
     except SettingsError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
+    except (KafkaFailure, LocalKafkaError) as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,15 @@
 """The commands, a module each."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
+
+from marketprep.local_kafka import running_address
+from marketprep.settings import Loaded, Settings, load_settings, read_settings
+
+Command = Callable[..., Any]
 
 #: The option by which every command finds its settings.
 setting_option = click.option(
@@ -10,5 +17,32 @@ setting_option = click.option(
     "setting_folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Folder with the settings. By default those that come with the package.",
+    help="Folder with config.yml and exchanges.yml. By default those that come with the package.",
 )
+
+#: The option by which every command that talks to Kafka finds it.
+servers_option = click.option(
+    "--bootstrap-servers",
+    metavar="HOST:PORT,…",
+    help="The Kafka cluster. By default that of the settings, else the local one.",
+)
+
+
+def read(setting_folder: Path | None, bootstrap_servers: str | None) -> Loaded:
+    """The settings, with the cluster that was named on the command line."""
+    options = {"kafka.bootstrap_servers": bootstrap_servers} if bootstrap_servers else {}
+    return read_settings(setting_folder, options)
+
+
+def with_cluster(setting_folder: Path | None, bootstrap_servers: str | None) -> Settings:
+    """The settings of a command that needs a cluster which is there: named, or the local one."""
+    settings = read(setting_folder, bootstrap_servers).settings
+    if settings.kafka.bootstrap_servers:
+        return settings
+    address = running_address(settings.local_kafka)
+    if address is None:
+        raise click.ClickException(
+            "No cluster is configured, and no local Kafka is running: name one with "
+            "--bootstrap-servers HOST:PORT, or start `marketprep run` beside this."
+        )
+    return load_settings(setting_folder, {"kafka.bootstrap_servers": address})

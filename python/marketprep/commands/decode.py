@@ -14,7 +14,8 @@ import click
 from marketprep import dead_letters
 from marketprep._core import Batch
 from marketprep.commands import setting_option
-from marketprep.decoder import KINDS, Decoder, Kind, Totals, whole_lines
+from marketprep.decoder import Decoder, Totals, whole_lines
+from marketprep.kind import KINDS, Kind
 from marketprep.progress import Progress
 from marketprep.settings import load_settings
 

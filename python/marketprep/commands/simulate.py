@@ -1,13 +1,21 @@
 """`marketprep simulate`: a made-up market in the words of the exchanges."""
 
+import asyncio
+import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
+from marketprep import topics as of_kafka
 from marketprep._core import Market, exchange_names
-from marketprep.decoder import KINDS, Kind
+from marketprep.commands import servers_option, setting_option, with_cluster
+from marketprep.feed import Fed, Feed
+from marketprep.kafka import KafkaFailure, admin
+from marketprep.kind import KINDS, Kind
 from marketprep.progress import Progress
+from marketprep.settings import Settings
 
 #: How much is written at once.
 BLOCK_BYTES = 1 << 20
@@ -18,23 +26,110 @@ def simulate() -> None:
     """Make up a market: realistic messages of all exchanges, reproducible by a seed."""
 
 
-@simulate.command()
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
-@click.option(
+exchange_option = click.option(
     "--exchange",
     "exchanges",
     multiple=True,
     type=click.Choice([name for name, _ in exchange_names()]),
     help="Only this exchange. Repeatable.",
 )
-@click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="Only this kind.")
-@click.option(
+kind_option = click.option(
+    "--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="Only this kind."
+)
+style_option = click.option(
     "--style",
     type=click.Choice(["reserialised", "exchange", "flattened"]),
     default="reserialised",
     show_default=True,
     help="Bytes as upstream writes them, as the exchange does, or tickers of wanted keys alone.",
 )
+seed_option = click.option(
+    "--seed", type=click.IntRange(0, 2**64 - 1), default=1, show_default=True
+)
+
+
+@simulate.command("topics")
+@exchange_option
+@kind_option
+@style_option
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="ENVELOPES",
+    help="So many a second of each exchange and kind. Without it, as fast as it can.",
+)
+@click.option(
+    "--megabytes",
+    type=click.FloatRange(min=0, min_open=True),
+    help="How much of each exchange and kind. By default 1; with --rate until Ctrl-C.",
+)
+@seed_option
+@click.option(
+    "--truth",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where to write the expected records, a file for each exchange and kind.",
+)
+@setting_option
+@servers_option
+def to_topics(  # noqa: PLR0913, PLR0917 - an option each
+    exchanges: tuple[str, ...],
+    kinds: tuple[Kind, ...],
+    style: str,
+    rate: float | None,
+    megabytes: float | None,
+    seed: int,
+    truth: Path | None,
+    setting_folder: Path | None,
+    bootstrap_servers: str | None,
+) -> None:
+    """Put envelopes on the input topics, each exchange on the partition that is its own.
+
+    Same seed, same envelopes. With --truth, DIR/<exchange>.<kind>.expected.jsonl has the record
+    that each message must lead to; its timestamp is null where the message has none.
+    """
+    settings = with_cluster(setting_folder, bootstrap_servers)
+    markets = _markets(exchanges, kinds)
+    if megabytes is None and rate is None:
+        megabytes = 1.0
+    size = None if megabytes is None else int(megabytes * 1e6)
+    try:
+        if truth:
+            truth.mkdir(parents=True, exist_ok=True)
+            for name, kind in markets:
+                (truth / f"{name}.{kind}.expected.jsonl").unlink(missing_ok=True)
+        fed = asyncio.run(_feed(settings, Feed(settings, markets, style, seed, truth), rate, size))
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or truth}: {error.strerror}") from None
+    click.echo(
+        f"{fed.envelopes:,} envelopes, {fed.items:,} items of {len(markets)} markets on "
+        f"{', '.join(settings.kafka.bootstrap_servers)}",
+        err=True,
+    )
+
+
+async def _feed(settings: Settings, feed: Feed, rate: float | None, size: int | None) -> Fed:
+    async with admin(settings.kafka) as client:
+        found = await of_kafka.find(client)
+    if absent := sorted(feed.topics() - found.keys()):
+        text = f"There is no topic {', '.join(absent)}"
+        raise KafkaFailure(f"{text}: `marketprep topics create` makes what is missing.")
+    total = None if size is None else size * feed.markets
+    with Progress("simulate", total, quiet_with_output=False) as progress:
+        running = asyncio.create_task(feed.run(rate=rate, max_bytes=size, advance=progress.advance))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, running.cancel)
+        with suppress(asyncio.CancelledError):
+            await running
+    return feed.fed
+
+
+@simulate.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
+@exchange_option
+@kind_option
+@style_option
 @click.option(
     "--megabytes",
     type=click.FloatRange(min=0, min_open=True),
@@ -42,7 +137,7 @@ def simulate() -> None:
     show_default=True,
     help="Size of each file.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**64 - 1), default=1, show_default=True)
+@seed_option
 @click.option("--truth", is_flag=True, help="Write the expected records beside each file.")
 def files(  # noqa: PLR0913, PLR0917 - an option each
     folder: Path,
@@ -60,8 +155,7 @@ def files(  # noqa: PLR0913, PLR0917 - an option each
     to, as `decode` prints it; its timestamp is null where the message has none. Same seed, same
     bytes.
     """
-    names = exchanges or tuple(name for name, _ in exchange_names())
-    chosen = [(name, kind) for name in names for kind in kinds or KINDS]
+    chosen = _markets(exchanges, kinds)
     size = int(megabytes * 1e6)
     items = 0
     try:
@@ -76,6 +170,11 @@ def files(  # noqa: PLR0913, PLR0917 - an option each
     except OSError as error:
         raise click.ClickException(f"{error.filename or folder}: {error.strerror}") from None
     click.echo(f"{len(chosen)} files, {items:,} items in {folder}", err=True)
+
+
+def _markets(exchanges: tuple[str, ...], kinds: tuple[Kind, ...]) -> list[tuple[str, Kind]]:
+    names = exchanges or tuple(name for name, _ in exchange_names())
+    return [(name, kind) for name in names for kind in kinds or KINDS]
 
 
 def _write(market: Market, file: Path, size: int, *, truth: bool) -> Iterator[tuple[int, int]]:

@@ -1,0 +1,53 @@
+"""What the service has done, counted by exchange once it is committed."""
+
+from dataclasses import dataclass, field
+
+from marketprep._core import Batch
+from marketprep.decoder import Totals
+
+
+@dataclass
+class ExchangeMetrics:
+    """One exchange in one kind."""
+
+    partition: int
+    items: int = 0
+    records: int = 0
+    control: int = 0
+    held_back: int = 0
+    dead_letters: int = 0
+    #: The newest record, as it was produced.
+    last_record: bytes = b""
+
+
+@dataclass
+class LaneMetrics:
+    """One lane."""
+
+    exchanges: dict[str, ExchangeMetrics]
+    totals: Totals = field(default_factory=Totals)
+    #: How many messages are still to be read, by partition.
+    lag: dict[int, int] = field(default_factory=dict)
+
+    def add(self, partition: int, batch: Batch) -> None:
+        """Counts what has been delivered and committed."""
+        self.totals.add(batch)
+        for name, counts in batch.counts.items():
+            of = self.exchanges.setdefault(name, ExchangeMetrics(partition))
+            of.items += counts["items"]
+            of.records += counts["records"]
+            of.held_back += counts["warming"] + counts["outdated"]
+            of.control += sum(
+                count
+                for key, count in counts.items()
+                if key.startswith("control_") and isinstance(count, int)
+            )
+        owner = next((of for of in self.exchanges.values() if of.partition == partition), None)
+        for reject in batch.rejects:
+            of_exchange = self.exchanges.get(reject.exchange or "") or owner
+            if of_exchange:
+                of_exchange.dead_letters += 1
+        if batch.runs:
+            end = len(batch.records) - 1
+            last = batch.records[batch.records.rfind(b"\n", 0, end) + 1 : end]
+            self.exchanges[batch.runs[-1][1]].last_record = last

@@ -1,0 +1,108 @@
+"""Producing: messages out in order, and the word of the brokers that they have them."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from marketprep.batch import Message
+from marketprep.kafka import connection
+from marketprep.settings import Settings
+
+#: A batch of the protocol; brokers take a megabyte by default.
+_BATCH_BYTES = 900_000
+
+_CLOSE_SECONDS = 5
+
+
+class DeliveryError(Exception):
+    """Brokers have refused a batch; `topic` is whose, `__cause__` why."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        super().__init__(topic)
+
+
+def new_producer(settings: Settings, compression: str) -> AIOKafkaProducer:
+    """A producer that neither loses nor doubles what it was given: acks=all, idempotent."""
+    return AIOKafkaProducer(
+        **connection(settings.kafka),
+        acks="all",
+        enable_idempotence=True,
+        compression_type=None if compression == "none" else compression,
+        max_batch_size=_BATCH_BYTES,
+        linger_ms=0,
+        retry_backoff_ms=20,
+    )
+
+
+async def close(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Stops a client, whatever state it is in. What a producer cannot send soon is given up."""
+    with suppress(Exception):
+        await asyncio.wait_for(client.stop(), _CLOSE_SECONDS)
+        return
+    if isinstance(client, AIOKafkaProducer):  # its task would go on to send, beside a new producer
+        with suppress(Exception):
+            await client._sender.close()  # noqa: SLF001 - what stop() does once all is sent
+        with suppress(Exception):
+            await client.client.close()
+
+
+class Outbox:
+    """Sends batches, and remembers what has not been acknowledged yet."""
+
+    def __init__(self, producer: AIOKafkaProducer) -> None:
+        self._producer = producer
+        self._deliveries: list[tuple[str, asyncio.Future[Any]]] = []
+
+    async def send(self, messages: Iterable[Message]) -> None:
+        """Sends messages, in order for each partition. Waits while earlier ones stand in line."""
+        now = int(time.time() * 1000)
+        partitions: dict[tuple[str, int], list[Message]] = {}
+        for message in messages:
+            partitions.setdefault((message.topic, message.partition), []).append(message)
+        if len(partitions) == 1:
+            [(place, of_one)] = partitions.items()
+            await self._send(*place, of_one, now)
+        elif partitions:
+            await asyncio.gather(
+                *(self._send(*place, of_one, now) for place, of_one in partitions.items())
+            )
+
+    async def _send(self, topic: str, partition: int, messages: list[Message], now: int) -> None:
+        batch = self._producer.create_batch()
+        for message in messages:
+            # a time beyond the broker's clock would be refused
+            time_ms = now if message.timestamp is None else min(message.timestamp, now)
+            content = {
+                "timestamp": time_ms,
+                "key": message.key,
+                "value": message.value,
+                "headers": list(message.headers),
+            }
+            if batch.append(**content) is None:
+                await self._post(topic, partition, batch)
+                batch = self._producer.create_batch()
+                batch.append(**content)
+        await self._post(topic, partition, batch)
+
+    async def _post(self, topic: str, partition: int, batch: Any) -> None:  # noqa: ANN401 - as above
+        batch.close()
+        delivery = await self._producer.send_batch(batch, topic, partition=partition)
+        self._deliveries.append((topic, delivery))
+
+    async def acknowledged(self) -> None:
+        """Waits until brokers have all that was sent.
+
+        Raises DeliveryError if they refuse any; flushing a producer would tell nobody.
+        """
+        deliveries, self._deliveries = self._deliveries, []
+        results = await asyncio.gather(
+            *(delivery for _, delivery in deliveries), return_exceptions=True
+        )
+        for (topic, _), result in zip(deliveries, results, strict=True):
+            if isinstance(result, BaseException):
+                raise DeliveryError(topic) from result

@@ -1,0 +1,150 @@
+"""The service: all lanes side by side, until a signal or the end."""
+
+import asyncio
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import structlog
+
+from marketprep import topics
+from marketprep.assignment import Assignment
+from marketprep.batch import MemoryWatch
+from marketprep.decoder import Totals
+from marketprep.kafka import KafkaFailure, admin
+from marketprep.lane import Lane
+from marketprep.settings import Settings
+
+_log = structlog.stdlib.get_logger("marketprep.service")
+
+
+class Service:
+    """The lanes of some assignments."""
+
+    def __init__(self, settings: Settings, work: Sequence[Assignment]) -> None:
+        memory = MemoryWatch(settings.batch.max_memory_mb)
+        share = memory.share(len(work))
+        self.lanes = [Lane(assignment, settings, memory, share) for assignment in work]
+        self._settings = settings
+        self._work = work
+        self._failure: BaseException | None = None
+
+    @property
+    def totals(self) -> Totals:
+        """What has become of everything that was committed."""
+        totals = Totals()
+        for lane in self.lanes:
+            totals.merge(lane.metrics.totals)
+        return totals
+
+    def stop(self) -> None:
+        """Lets every lane send and commit what it has read, and end."""
+        for lane in self.lanes:
+            lane.stop()
+
+    async def check(self) -> None:
+        """Raises KafkaFailure if the cluster cannot be reached or its topics are not right."""
+        async with admin(self._settings.kafka) as client:
+            found = await topics.find(client)
+        wanted = topics.wanted(self._work)
+        absent = [topic.name for topic in topics.missing(wanted, found)]
+        problems = list(topics.differences(wanted, found, self._settings, replication=False))
+        if absent:
+            problems.append(
+                f"There is no topic {', '.join(absent)}: `marketprep topics create` makes what is "
+                "missing, or topics.… in the settings names others."
+            )
+        if problems:
+            raise KafkaFailure("\n".join(problems))
+
+    async def run(self, *, until_end: bool = False) -> None:
+        """Works until `stop`, or with `until_end` until all is read that is there now.
+
+        Raises KafkaFailure if a lane cannot go on; the others have ended in good order then.
+        """
+        report = asyncio.create_task(self._report())
+        lanes = asyncio.gather(*(self._run(lane, until_end=until_end) for lane in self.lanes))
+        try:
+            await lanes
+        finally:
+            report.cancel()
+            self._tell("stopped")
+        if self._failure:
+            raise self._failure
+
+    async def _run(self, lane: Lane, *, until_end: bool) -> None:
+        try:
+            await lane.run(until_end=until_end)
+        except Exception as error:  # noqa: BLE001 - raised again once the other lanes have ended
+            is_explained = isinstance(error, KafkaFailure)
+            _log.error(
+                "lane cannot go on",
+                lane=lane.assignment.name,
+                reason=str(error),
+                exc_info=not is_explained,
+            )
+            self._failure = self._failure or error
+            self.stop()
+
+    async def _report(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.watch.report_every_s)
+            self._tell("progress")
+
+    def _tell(self, event: str) -> None:
+        for lane in self.lanes:
+            for name, of in lane.metrics.exchanges.items():
+                _log.info(
+                    event,
+                    kind=lane.assignment.kind,
+                    exchange=name,
+                    items=of.items,
+                    records=of.records,
+                    control=of.control,
+                    held_back=of.held_back,
+                    dead_letters=of.dead_letters,
+                    lag=lane.metrics.lag.get(of.partition),
+                )
+
+
+async def until_stopped(service: Service, *, until_end: bool, drain_seconds: int) -> None:
+    """Runs a service; SIGTERM and Ctrl-C drain it, a second one does not wait any longer.
+
+    Raises KafkaFailure if it cannot go on, or cannot be drained in so many seconds.
+    """
+    running = asyncio.create_task(service.run(until_end=until_end))
+    with _signals() as signals:
+        told = asyncio.create_task(signals.get())
+        try:
+            await asyncio.wait((running, told), return_when=asyncio.FIRST_COMPLETED)
+            if not running.done():
+                _log.info("draining", signal=told.result().name, seconds=drain_seconds)
+                service.stop()
+                again = asyncio.create_task(signals.get())
+                await asyncio.wait(
+                    (running, again), timeout=drain_seconds, return_when=asyncio.FIRST_COMPLETED
+                )
+                again.cancel()
+            if not running.done():
+                raise KafkaFailure(
+                    "Not all that was read could be sent and committed in time: it will be read "
+                    "again at the next start. (watch.drain_timeout_s)"
+                )
+            running.result()
+        finally:
+            told.cancel()
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+@contextmanager
+def _signals() -> Iterator[asyncio.Queue[signal.Signals]]:
+    """The signals that ask for an end, while the context lasts."""
+    loop, asked = asyncio.get_running_loop(), asyncio.Queue[signal.Signals]()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.put_nowait, number)
+    try:
+        yield asked
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,176 @@
+"""The topics: which there must be, which there are, and how they differ."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from aiokafka import errors
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+
+from marketprep.assignment import Assignment
+from marketprep.kafka import KafkaFailure
+from marketprep.settings import Settings
+
+#: How many replicas a topic gets where the settings say nothing and there are brokers enough.
+_USUAL_REPLICATION = 3
+
+_APPEAR_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as the settings want it."""
+
+    name: str
+    partitions: int
+    #: The key of the settings that has its name.
+    key: str
+    #: Whether it takes envelopes, which may be much longer than records.
+    has_envelopes: bool
+
+
+@dataclass(frozen=True)
+class Found:
+    """A topic as it is."""
+
+    partitions: int
+    replication: int
+
+
+def wanted(assignments: Iterable[Assignment]) -> list[Topic]:
+    """The topics that lanes need."""
+    topics = []
+    for of in assignments:
+        key = f"topics.{of.region}.{of.kind}"
+        topics += [
+            Topic(of.topics.input, of.partitions, f"{key}.input", has_envelopes=True),
+            Topic(of.topics.output, of.partitions, f"{key}.output", has_envelopes=False),
+            Topic(of.dead_letters, of.partitions, f"{key}.input", has_envelopes=True),
+        ]
+    return topics
+
+
+async def find(client: AIOKafkaAdminClient) -> dict[str, Found]:
+    """The topics of the cluster. All are asked for, as asking by name may create a topic."""
+    return {
+        row["topic"]: Found(
+            len(row["partitions"]),
+            min((len(partition["replicas"]) for partition in row["partitions"]), default=0),
+        )
+        for row in await client.describe_topics()
+    }
+
+
+def missing(topics: Iterable[Topic], found: Mapping[str, Found]) -> list[Topic]:
+    """Those that are not there."""
+    return [topic for topic in topics if topic.name not in found]
+
+
+def differences(
+    topics: Iterable[Topic],
+    found: Mapping[str, Found],
+    settings: Settings,
+    *,
+    replication: bool = True,
+) -> Iterator[str]:
+    """What is there but not as the settings want it, a sentence each."""
+    factor = settings.topics.replication_factor if replication else None
+    for topic in topics:
+        there = found.get(topic.name)
+        if there is None:
+            continue
+        key = ".".join((*topic.key.split(".")[:2], "partitions"))
+        if there.partitions > topic.partitions:
+            yield (
+                f"{topic.name} has {there.partitions} partitions, and {key} says "
+                f"{topic.partitions}: Kafka cannot take any away, so set {key} to "
+                f"{there.partitions} or use another topic."
+            )
+        if there.partitions < topic.partitions:
+            yield (
+                f"{topic.name} has {there.partitions} partitions, and {key} says "
+                f"{topic.partitions}: `marketprep topics create` adds what is missing."
+            )
+        if factor is not None and there.replication != factor:
+            yield (
+                f"{topic.name} is replicated {there.replication} times, and "
+                f"topics.replication_factor says {factor}: reassign its replicas with "
+                "kafka-reassign-partitions, or change the setting."
+            )
+
+
+async def create(
+    client: AIOKafkaAdminClient, settings: Settings, topics: list[Topic]
+) -> list[tuple[str, str]]:
+    """Creates what is missing, topics and partitions; what was done, by topic.
+
+    Raises KafkaFailure, before anything is done, if a topic would have to shrink or is replicated
+    otherwise.
+    """
+    found = await find(client)
+    smaller = [topic for topic in topics if _is_smaller(topic, found)]
+    others = [topic for topic in topics if topic not in smaller]
+    refused = list(differences(others, found, settings))
+    if refused:
+        raise KafkaFailure("\n".join(refused))
+    brokers = len((await client.describe_cluster())["brokers"])
+    replication = settings.topics.replication_factor or min(brokers, _USUAL_REPLICATION)
+    new = missing(topics, found)
+    if new:
+        limit = {"max.message.bytes": str(settings.topics.max_message_mb << 20)}
+        response = await client.create_topics(
+            [
+                NewTopic(
+                    topic.name,
+                    topic.partitions,
+                    replication,
+                    topic_configs=limit if topic.has_envelopes else {},
+                )
+                for topic in new
+            ]
+        )
+        _check(response.topic_errors, allowed=(errors.TopicAlreadyExistsError,))
+    if smaller:
+        wants = {topic.name: NewPartitions(topic.partitions) for topic in smaller}
+        response = await client.create_partitions(wants)
+        _check(response.topic_errors)
+    await _wait_for(client, topics)
+    done = [(topic.name, f"created with {topic.partitions} partitions") for topic in new]
+    for topic in smaller:
+        before = found[topic.name].partitions
+        done.append((topic.name, f"extended from {before} to {topic.partitions} partitions"))
+    return done
+
+
+def _is_smaller(topic: Topic, found: Mapping[str, Found]) -> bool:
+    return topic.name in found and found[topic.name].partitions < topic.partitions
+
+
+def _check(
+    topic_errors: Iterable[tuple[str, int, str]], allowed: tuple[type[Exception], ...] = ()
+) -> None:
+    problems = []
+    for name, code, message in topic_errors:
+        error = errors.for_code(code)
+        if error is not errors.NoError and error not in allowed:
+            problems.append(f"{name} could not be made: {message or error.__name__}")
+    if problems:
+        raise KafkaFailure("\n".join(problems))
+
+
+async def _wait_for(client: AIOKafkaAdminClient, topics: list[Topic]) -> None:
+    """Waits until the brokers have told each other of the topics, and every partition is led."""
+    try:
+        async with asyncio.timeout(_APPEAR_SECONDS):
+            names = {topic.name: topic.partitions for topic in topics}
+            while True:
+                led = {
+                    row["topic"]: sum(part["leader"] >= 0 for part in row["partitions"])
+                    for row in await client.describe_topics()
+                }
+                if all(led.get(name, 0) >= count for name, count in names.items()):
+                    return
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        text = f"The topics were created, but after {_APPEAR_SECONDS} s some have no leader yet."
+        raise KafkaFailure(f"{text} Look at the brokers' logs.") from None

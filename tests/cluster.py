@@ -1,0 +1,219 @@
+"""A test's own topics on a real Kafka, read and written by a client that is not the service's."""
+
+import json
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import yaml
+from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from marketprep import Kind
+from marketprep.settings import REGIONS, LaneTopics, Settings, load_settings
+
+T = TypeVar("T")
+Headers = list[tuple[str, str | bytes | None]]
+
+
+def headers_of(message: Message) -> Headers:
+    """The headers of a message, in their order."""
+    headers = message.headers() or []
+    assert isinstance(headers, list)
+    return headers
+
+
+def wait_until(is_so: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+    """Waits for something, and fails the test if it does not come."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(0.05)
+
+
+class Cluster:
+    """The settings and topics of one test."""
+
+    def __init__(self, address: str, folder: Path) -> None:
+        self.address = address
+        self.folder = folder
+        self.prefix = f"t{uuid.uuid4().hex[:8]}."
+        self.setting = folder / "setting"
+        self.setting.mkdir()
+        self.configure()
+        self.admin = AdminClient({"bootstrap.servers": address})
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for process in self._processes:
+            process.kill()
+            process.communicate()
+        mine = [name for name in self.admin.list_topics(timeout=10).topics if self.is_mine(name)]
+        if mine:
+            self.admin.delete_topics(mine)
+
+    def is_mine(self, topic: str) -> bool:
+        return topic.startswith(self.prefix)
+
+    def configure(self, **sections: Mapping[str, Any]) -> None:
+        """Writes a config.yml with names of this test's own, and these sections over it."""
+        defaults = load_settings().topics
+        topics: dict[str, Any] = {}
+        for region in REGIONS:
+            topics[region] = {
+                kind: {role: f"{self.prefix}{name}" for role, name in of_kind.model_dump().items()}
+                for kind in ("ticker", "orderbook")
+                for of_kind in [getattr(defaults.of(region), kind)]
+            }
+        content: dict[str, Any] = {"topics": topics, "logs": {"folder": str(self.folder / "logs")}}
+        for name, section in sections.items():
+            content[name] = content.get(name, {}) | section
+        (self.setting / "config.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
+
+    @property
+    def settings(self) -> Settings:
+        return load_settings(self.setting, {"kafka.bootstrap_servers": self.address})
+
+    def of(self, exchange: str, kind: Kind) -> tuple[LaneTopics, int]:
+        """The topics of an exchange, and its partition in them."""
+        row = self.settings.exchanges[exchange]
+        return self.settings.topics.of(row.region).of(kind), row.partition
+
+    def command(self, *arguments: object) -> list[str]:
+        named = ["--setting", str(self.setting), "--bootstrap-servers", self.address]
+        return [sys.executable, "-m", "marketprep", *map(str, arguments), *named]
+
+    def marketprep(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """Runs a command to its end."""
+        return subprocess.run(
+            self.command(*arguments), capture_output=True, text=True, check=False, timeout=240
+        )
+
+    def create_topics(self) -> None:
+        done = self.marketprep("topics", "create")
+        assert done.returncode == 0, done.stderr
+
+    def run_until_end(self, *arguments: object) -> str:
+        """Runs the service over all that is there; what it told in its last line."""
+        done = self.marketprep("run", "--until-end", *arguments)
+        assert done.returncode == 0, done.stderr
+        return totals_of(done.stderr)
+
+    def start(self, *arguments: object) -> subprocess.Popen[bytes]:
+        """Starts a command, which is killed with the test."""
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(self.command(*arguments), stdout=pipe, stderr=pipe)
+        self._processes.append(process)
+        return process
+
+    def produce(
+        self,
+        topic: str,
+        partition: int,
+        values: Iterable[bytes | None],
+        *,
+        key: bytes | None = None,
+        headers: Headers | None = None,
+        timestamp: int = 0,
+        **configuration: Any,  # noqa: ANN401 - librdkafka's own
+    ) -> None:
+        configuration = {name.replace("_", "."): value for name, value in configuration.items()}
+        limit = {"message.max.bytes": 16 << 20, "linger.ms": 20}
+        producer = Producer({"bootstrap.servers": self.address, **limit, **configuration})
+        for value in values:
+            producer.produce(
+                topic, value, key, partition, headers=headers or [], timestamp=timestamp
+            )
+        assert producer.flush(60) == 0
+
+    def consume(self, topic: str, partition: int) -> list[Message]:
+        """All messages of a partition that a reader of committed transactions sees."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.address,
+                "group.id": f"{self.prefix}reader",
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "earliest",
+                "fetch.queue.backoff.ms": 10,
+            }
+        )
+        consumer.assign([TopicPartition(topic, partition, 0)])
+        messages: list[Message] = []
+        while True:
+            message = consumer.poll(30)
+            assert message is not None, f"{topic} cannot be read"
+            if message.error():
+                consumer.close()
+                return messages
+            messages.append(message)
+
+    def records(self, exchange: str, kind: Kind) -> list[bytes]:
+        """The records of an exchange, byte for byte as they stand in their arrays."""
+        topics, partition = self.of(exchange, kind)
+        records: list[bytes] = []
+        for message in self.consume(topics.output, partition):
+            records += split_array(message.value() or b"")
+        return records
+
+    def dead_letters(self, exchange: str, kind: Kind) -> list[Message]:
+        topics, partition = self.of(exchange, kind)
+        return self.consume(f"{topics.input}-DLT", partition)
+
+    def committed(self, exchange: str, kind: Kind) -> int:
+        """The offset that is committed; negative if there is none."""
+        topics, partition = self.of(exchange, kind)
+        consumer = Consumer({"bootstrap.servers": self.address, "group.id": topics.group_id})
+        place = [TopicPartition(topics.input, partition)]
+        [found] = _retried(lambda: consumer.committed(place, timeout=5))
+        consumer.close()
+        return int(found.offset)
+
+    def end(self, topic: str, partition: int) -> int:
+        """The offset behind the last message."""
+        consumer = Consumer({"bootstrap.servers": self.address, "group.id": self.prefix})
+        place = TopicPartition(topic, partition)
+        _, end = _retried(lambda: consumer.get_watermark_offsets(place, timeout=5))
+        consumer.close()
+        return int(end)
+
+
+def _retried(ask: Callable[[], T]) -> T:
+    """An answer of the brokers, who do not all know at once who leads a topic or a group."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return ask()
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def split_array(value: bytes) -> list[bytes]:
+    """The records of a JSON array, as they are written in it."""
+    assert value[:1] == b"[", value[:80]
+    assert value[-1:] == b"]", value[-80:]
+    parts = value[1:-1].split(b',{"region"')
+    records = [parts[0], *(b'{"region"' + part for part in parts[1:])]
+    assert [json.loads(record) for record in records] == json.loads(value)
+    return records
+
+
+def totals_of(told: str) -> str:
+    """The line of totals among what a command told."""
+    return next(line for line in told.splitlines() if line.startswith("envelopes "))

@@ -1,0 +1,360 @@
+"""The service on a real Kafka: what goes in, what comes out, to the byte."""
+
+import json
+import re
+import signal
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka import TopicPartition as Place
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+
+from cluster import Cluster, Headers, headers_of, split_array, totals_of, wait_until
+from conftest import EXCHANGES, FIXTURES, KINDS, lines_of, without_unknown_times
+from marketprep import Kind
+from marketprep._core import Market
+
+#: The exchanges whose books are kept: after a restart they begin cold.
+KEPT = ("bybit", "kraken", "okx")
+
+UPBIT = lines_of(FIXTURES / "upbit" / "ticker.jsonl")
+UPBIT_RECORDS = lines_of(FIXTURES / "upbit" / "ticker.expected.jsonl")
+
+
+def market(exchange: str, kind: Kind, size: int, seed: int = 5) -> tuple[list[bytes], list[bytes]]:
+    """Envelopes, and the records that they must lead to."""
+    stretch = Market(exchange, kind, "reserialised", seed, True).envelopes(size)  # noqa: FBT003
+    return stretch.lines.splitlines(), stretch.truth.splitlines()
+
+
+def test_all_exchanges_in_both_kinds(cluster: Cluster, tmp_path: Path) -> None:
+    cluster.create_topics()
+    truth = tmp_path / "truth"
+    fed = cluster.marketprep("simulate", "topics", "--megabytes", "0.3", "--truth", truth)
+    assert fed.returncode == 0, fed.stderr
+    told = cluster.run_until_end()
+    assert "rejected 0" in told
+    total = 0
+    for exchange in EXCHANGES:
+        for kind in KINDS:
+            expected = lines_of(truth / f"{exchange}.{kind}.expected.jsonl")
+            topics, partition = cluster.of(exchange, kind)
+            messages = cluster.consume(topics.output, partition)
+            arrays = [split_array(message.value() or b"") for message in messages]
+            records = [record for array in arrays for record in array]
+            assert without_unknown_times(records, expected) == expected
+            total += len(records)
+            assert max(map(len, arrays)) <= 20
+            word = kind.capitalize()
+            assert {message.key() for message in messages} == {
+                f'"{exchange.capitalize()}{word}"'.encode()
+            }
+            assert cluster.committed(exchange, kind) == cluster.end(topics.input, partition)
+            inputs = cluster.consume(topics.input, partition)
+            keys = {message.key() or b"" for message in inputs}
+            pattern = rb'"%b:%b-[A-Z0-9]+"' % (exchange.upper().encode(), kind.encode())
+            assert all(re.fullmatch(pattern, key) for key in keys)
+    assert f"records {total}," in told
+    assert f"held back 0, rejected 0" in told  # noqa: F541 - reads as the line above
+
+
+def test_a_record_a_message(cluster: Cluster) -> None:
+    cluster.configure(output={"framing": "record"})
+    cluster.create_topics()
+    topics, partition = cluster.of("upbit", "ticker")
+    cluster.produce(topics.input, partition, UPBIT, timestamp=1_790_000_000_000)
+    cluster.run_until_end("--exchange", "upbit", "--kind", "ticker")
+    messages = cluster.consume(topics.output, partition)
+    assert [message.value() for message in messages] == UPBIT_RECORDS
+    assert {message.key() for message in messages} == {b'"UpbitTicker"'}
+
+
+def test_records_have_the_time_of_their_input(cluster: Cluster) -> None:
+    cluster.create_topics()
+    topics, partition = cluster.of("upbit", "ticker")
+    cluster.produce(topics.input, partition, UPBIT[:1], timestamp=1_700_000_000_000)
+    cluster.produce(topics.input, partition, UPBIT[:1], timestamp=4_000_000_000_000)
+    cluster.run_until_end("--exchange", "upbit")
+    messages = cluster.consume(topics.output, partition)
+    times = [message.timestamp()[1] for message in messages]
+    assert times[0] < 4_000_000_000_000, "a time to come is the present"
+    assert len(times) == 1 or times[0] == 1_700_000_000_000
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains(cluster: Cluster, number: signal.Signals) -> None:
+    cluster.create_topics()
+    topics, partition = cluster.of("korbit", "orderbook")
+    envelopes, truth = market("korbit", "orderbook", 3_000_000)
+    service = cluster.start("run", "--exchange", "korbit")
+    cluster.produce(topics.input, partition, envelopes)
+    wait_until(lambda: cluster.end(topics.output, partition) > 0, "output")
+    service.send_signal(number)
+    _, told = service.communicate(timeout=60)
+    assert service.returncode == 0, told.decode()
+    assert b"Traceback" not in told
+    done = cluster.committed("korbit", "orderbook")
+    decoded = sum(len(json.loads(line)["data"]) for line in envelopes[:done])
+    assert f"items {decoded}," in totals_of(told.decode())
+    records = cluster.records("korbit", "orderbook")
+    assert records == truth[: len(records)]
+    cluster.run_until_end("--exchange", "korbit")
+    assert cluster.records("korbit", "orderbook") == truth, "none lost, none twice"
+
+
+def test_killed_in_the_middle(cluster: Cluster) -> None:
+    cluster.create_topics()
+    topics, partition = cluster.of("upbit", "orderbook")
+    envelopes, truth = market("upbit", "orderbook", 30_000_000)
+    cluster.produce(topics.input, partition, envelopes)
+    service = cluster.start("run", "--exchange", "upbit")
+    wait_until(lambda: cluster.end(topics.output, partition) > 0, "output")
+    service.kill()
+    service.wait()
+    before = cluster.records("upbit", "orderbook")
+    committed = max(0, cluster.committed("upbit", "orderbook"))
+    assert len(before) < len(truth), "killed too late to tell anything"
+    cluster.run_until_end("--exchange", "upbit")
+    records = cluster.records("upbit", "orderbook")
+    assert records[: len(before)] == truth[: len(before)]
+    again = records[len(before) :]
+    assert again == truth[len(truth) - len(again) :], "what came after is the end of the truth"
+    assert len(before) + len(again) >= len(truth), "nothing is lost"
+    controls = sum(len(json.loads(line)["data"]) for line in envelopes[:committed])
+    assert len(truth) - len(again) <= controls, "only what was not committed came twice"
+
+
+@pytest.mark.parametrize("exchange", KEPT)
+def test_kept_books_begin_cold_after_a_restart(cluster: Cluster, exchange: str) -> None:
+    cluster.create_topics()
+    topics, partition = cluster.of(exchange, "orderbook")
+    envelopes, truth = market(exchange, "orderbook", 1_500_000)
+    half = len(envelopes) // 2
+    for part in (envelopes[:half], envelopes[half:]):
+        cluster.produce(topics.input, partition, part)
+        told = cluster.run_until_end("--exchange", exchange)
+    assert "rejected 0" in told
+    records = without_order(cluster.records(exchange, "orderbook"))
+    assert records <= without_order(truth), "no record that is not true"
+
+
+def without_order(records: list[bytes]) -> set[bytes]:
+    return set(without_unknown_times(records, [b'"timestamp":null'] * len(records)))
+
+
+def test_poison_costs_itself_alone(cluster: Cluster) -> None:
+    cluster.create_topics()
+    topics, partition = cluster.of("upbit", "ticker")
+    good = json.loads(UPBIT[0])
+    item = good["data"][0]
+    half_bad = json.dumps(good | {"data": [item, '{"code": "KRW-BTC"}', item]}).encode()
+    unknown = json.dumps(good | {"market": "MTGOX"}).encode()
+    values = [UPBIT[0], half_bad, b"\xff\x00no envelope", unknown, None, UPBIT[1]]
+    key = b'"UPBIT:ticker-BTC"'
+    headers: Headers = [("collector", b"7"), ("empty", None)]
+    cluster.produce(topics.input, partition, values, key=key, headers=headers, timestamp=1_700)
+    told = cluster.run_until_end("--exchange", "upbit")
+    first, second = UPBIT_RECORDS[:1], UPBIT_RECORDS[1:3]
+    assert cluster.records("upbit", "ticker") == [*first * 3, *second]
+    assert "rejected 4 " in told
+    letters = cluster.dead_letters("upbit", "ticker")
+    only_bad = json.dumps(good | {"data": ['{"code": "KRW-BTC"}']}).encode()
+    assert [letter.value() for letter in letters] == [only_bad, *values[2:5]]
+    assert {letter.key() for letter in letters} == {key}
+    assert {letter.timestamp()[1] for letter in letters} == {1_700}
+    details = [dict(headers_of(letter)) for letter in letters]
+    reasons = ["missing_field", "not_an_envelope", "unknown_market", "not_an_envelope"]
+    for offset, reason in enumerate(reasons, 1):
+        detail = details[offset - 1]
+        assert detail.pop("marketprep.detail")
+        wanted = {
+            "collector": b"7",
+            "empty": None,
+            "marketprep.reason": reason.encode(),
+            "marketprep.topic": topics.input.encode(),
+            "marketprep.partition": str(partition).encode(),
+            "marketprep.offset": str(offset).encode(),
+            "marketprep.kind": b"ticker",
+        }
+        if offset == 1:
+            wanted |= {"marketprep.item": b"1", "marketprep.exchange": b"upbit"}
+        assert detail == wanted
+
+
+def test_a_dead_letter_that_is_produced_back_is_the_replay(cluster: Cluster) -> None:
+    cluster.create_topics()
+    tickers, partition = cluster.of("upbit", "ticker")
+    books, _ = cluster.of("upbit", "orderbook")
+    cluster.produce(books.input, partition, UPBIT[:1], key=b"k")
+    cluster.run_until_end("--exchange", "upbit")
+    [letter] = cluster.dead_letters("upbit", "orderbook")
+    assert dict(headers_of(letter))["marketprep.reason"] == b"other_kind"
+    headers = headers_of(letter)
+    for topic in (tickers.input, books.input):
+        cluster.produce(topic, partition, [letter.value()], key=letter.key(), headers=headers)
+    cluster.run_until_end("--exchange", "upbit")
+    assert cluster.records("upbit", "ticker") == UPBIT_RECORDS[:1]
+    again = cluster.dead_letters("upbit", "orderbook")[1]
+    assert again.value() == letter.value()
+    names = [name for name, _ in headers_of(again)]
+    assert len(names) == len(set(names)), "headers of the first time are replaced"
+
+
+def test_an_envelope_of_five_megabytes(cluster: Cluster) -> None:
+    cluster.create_topics()
+    topics, partition = cluster.of("upbit", "ticker")
+    good = json.loads(UPBIT[0])
+    count = 5_000_000 // len(good["data"][0])
+    items = [*good["data"] * count, "{}"]
+    large = json.dumps(good | {"data": items, "more": "x" * 600}).encode()
+    assert len(large) > 5_000_000
+    poison = b"\xfe" * 5_000_000
+    cluster.produce(topics.input, partition, [UPBIT[0], large, poison, UPBIT[0]])
+    cluster.run_until_end("--exchange", "upbit")
+    assert cluster.records("upbit", "ticker") == UPBIT_RECORDS[:1] * (count + 2)
+    item, whole = cluster.dead_letters("upbit", "ticker")
+    assert whole.value() == poison
+    assert json.loads(item.value() or b"")["data"] == ["{}"]
+
+
+def test_compressed_input(cluster: Cluster) -> None:
+    cluster.create_topics()
+    topics, partition = cluster.of("coinone", "ticker")
+    envelopes, truth = market("coinone", "ticker", 400_000)
+    quarter = len(envelopes) // 4 + 1
+    for place, codec in enumerate(("gzip", "snappy", "lz4", "zstd")):
+        part = envelopes[place * quarter : (place + 1) * quarter]
+        cluster.produce(topics.input, partition, part, compression_type=codec)
+    cluster.run_until_end("--exchange", "coinone")
+    assert cluster.records("coinone", "ticker") == truth
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_compressed_output(cluster: Cluster, codec: str) -> None:
+    cluster.configure(output={"compression": codec})
+    cluster.create_topics()
+    topics, partition = cluster.of("upbit", "ticker")
+    cluster.produce(topics.input, partition, UPBIT)
+    cluster.run_until_end("--exchange", "upbit")
+    assert cluster.records("upbit", "ticker") == UPBIT_RECORDS
+
+
+def test_several_exchanges_on_one_partition(cluster: Cluster) -> None:
+    cluster.create_topics()
+    topics, partition = cluster.of("upbit", "ticker")
+    bithumb = lines_of(FIXTURES / "bithumb" / "ticker.jsonl")[0]
+    cluster.produce(topics.input, partition, [UPBIT[0], bithumb, UPBIT[0]])
+    cluster.run_until_end("--exchange", "upbit")
+    messages = cluster.consume(topics.output, partition)
+    keys = [message.key() for message in messages]
+    assert keys == [b'"UpbitTicker"', b'"BithumbTicker"', b'"UpbitTicker"']
+
+
+def test_transactions_of_the_input_are_honoured(cluster: Cluster) -> None:
+    cluster.create_topics()
+    topics, partition = cluster.of("upbit", "ticker")
+    producer = Producer(
+        {"bootstrap.servers": cluster.address, "transactional.id": f"{cluster.prefix}id"}
+    )
+    producer.init_transactions()
+    for value, end in (
+        (UPBIT[0], producer.commit_transaction),
+        (UPBIT[1], producer.abort_transaction),
+    ):
+        producer.begin_transaction()
+        producer.produce(topics.input, value, partition=partition)
+        producer.flush()
+        end()
+    cluster.run_until_end("--exchange", "upbit")
+    assert cluster.records("upbit", "ticker") == UPBIT_RECORDS[:1]
+    end_offset = cluster.end(topics.input, partition)
+    assert cluster.committed("upbit", "ticker") == end_offset == 4, "markers are passed over"
+
+
+def test_a_part_of_the_work(cluster: Cluster) -> None:
+    cluster.create_topics()
+    for exchange in ("upbit", "korbit"):
+        for kind in KINDS:
+            topics, partition = cluster.of(exchange, kind)
+            cluster.produce(
+                topics.input, partition, lines_of(FIXTURES / exchange / f"{kind}.jsonl")
+            )
+    cluster.run_until_end("--region", "korea", "--kind", "ticker", "--exchange", "korbit")
+    assert cluster.records("korbit", "ticker")
+    others: list[tuple[str, Kind]] = [("upbit", "ticker"), ("korbit", "orderbook")]
+    for exchange, kind in others:
+        topics, partition = cluster.of(exchange, kind)
+        assert cluster.end(topics.output, partition) == 0
+        assert cluster.committed(exchange, kind) < 0
+    done = cluster.marketprep("run", "--region", "NE", "--exchange", "okx")
+    assert (done.returncode, "no partition is in" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("start", ["earliest", "latest"])
+def test_where_reading_begins_without_a_committed_offset(cluster: Cluster, start: str) -> None:
+    cluster.configure(consumer={"start": start})
+    cluster.create_topics()
+    topics, partition = cluster.of("upbit", "ticker")
+    cluster.produce(topics.input, partition, UPBIT)
+    cluster.run_until_end("--exchange", "upbit")
+    expected = UPBIT_RECORDS if start == "earliest" else []
+    assert cluster.records("upbit", "ticker") == expected
+
+
+@pytest.mark.parametrize("choice", ["stop", "earliest", "latest"])
+def test_a_committed_offset_that_is_lost(cluster: Cluster, choice: str) -> None:
+    cluster.configure(consumer={"lost_offset": choice})
+    cluster.create_topics()
+    topics, partition = cluster.of("upbit", "ticker")
+    cluster.produce(topics.input, partition, UPBIT[:1])
+    cluster.run_until_end("--exchange", "upbit", "--kind", "ticker")
+    cluster.produce(topics.input, partition, UPBIT[1:3])
+    for deleted in cluster.admin.delete_records([Place(topics.input, partition, 2)]).values():
+        deleted.result()
+    done = cluster.marketprep("run", "--until-end", "--exchange", "upbit", "--kind", "ticker")
+    if choice == "stop":
+        assert done.returncode == 1
+        assert f"Offset 1 of {topics.input}, partition {partition} is there no more" in done.stderr
+        assert "Traceback" not in done.stderr
+    else:
+        assert done.returncode == 0
+        assert "messages are lost" in done.stderr
+    count = {"stop": 1, "earliest": 2, "latest": 1}[choice]
+    records = cluster.records("upbit", "ticker")
+    assert len(records) == count
+
+
+def test_what_kafka_refuses_stops_the_service_and_commits_nothing(cluster: Cluster) -> None:
+    cluster.create_topics()
+    topics, partition = cluster.of("upbit", "ticker")
+    set_limit(cluster, topics.output, 200)
+    cluster.produce(topics.input, partition, UPBIT)
+    done = cluster.marketprep("run", "--exchange", "upbit")
+    assert done.returncode == 1
+    error = next(line for line in done.stderr.splitlines() if line.startswith("Error: "))
+    assert error == (
+        f"Error: A batch is larger than the topic {topics.output} allows: "
+        "raise the topic's max.message.bytes."
+    )
+    assert "Traceback" not in done.stderr
+    assert cluster.committed("upbit", "ticker") < 0
+    set_limit(cluster, topics.output, 1_000_000)
+    cluster.run_until_end("--exchange", "upbit")
+    assert cluster.records("upbit", "ticker") == UPBIT_RECORDS
+
+
+def set_limit(cluster: Cluster, topic: str, size: int) -> None:
+    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    for changed in cluster.admin.incremental_alter_configs([resource]).values():
+        changed.result()
+
+
+def test_nobody_answers(cluster: Cluster) -> None:
+    cluster.address = "127.0.0.1:1"
+    for command in (("run",), ("topics", "list"), ("topics", "create"), ("simulate", "topics")):
+        done = cluster.marketprep(*command)
+        assert done.returncode == 1
+        [line] = [line for line in done.stderr.splitlines() if not line.startswith("envelopes 0")]
+        assert line.startswith("Error: No Kafka answers at 127.0.0.1:1: is it running")
