@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import psutil
 import yaml
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -202,6 +203,16 @@ def _retried(ask: Callable[[], T]) -> T:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
+
+
+def java_of(folder: Path) -> list[psutil.Process]:
+    """The brokers that keep their data below a folder."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if "kafka.Kafka" in command and any(str(folder) in part for part in command):
+            found.append(process)
+    return found
 
 
 def split_array(value: bytes) -> list[bytes]:

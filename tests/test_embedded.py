@@ -12,11 +12,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 
-from cluster import Cluster, totals_of, wait_until
+from cluster import Cluster, java_of, totals_of, wait_until
 from conftest import EXCHANGES, KINDS
 from marketprep.local_kafka import LocalKafka
 from marketprep.settings import load_settings
@@ -35,16 +34,6 @@ def setting_of(folder: Path) -> Path:
     }
     (setting / "config.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
     return setting
-
-
-def java_of(folder: Path) -> list[psutil.Process]:
-    """The brokers that keep their data below a folder."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        command = process.info["cmdline"] or []
-        if "kafka.Kafka" in command and any(str(folder) in part for part in command):
-            found.append(process)
-    return found
 
 
 def test_a_newcomer_sees_records_of_all_exchanges_flow(tmp_path: Path) -> None:
@@ -105,7 +94,7 @@ def test_killed_it_takes_its_kafka_with_it(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "marketprep", "--setting", str(setting_of(tmp_path))]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as service:
         assert service.stderr is not None
-        while b"partition assigned" not in service.stderr.readline():
+        while b"partitions assigned" not in service.stderr.readline():
             assert service.poll() is None
         assert java_of(tmp_path)
         service.kill()
@@ -116,7 +105,7 @@ def test_a_local_kafka_that_ends_is_an_error(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "marketprep", "--setting", str(setting_of(tmp_path))]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as service:
         assert service.stderr is not None
-        while b"partition assigned" not in service.stderr.readline():
+        while b"partitions assigned" not in service.stderr.readline():
             assert service.poll() is None
         [broker] = java_of(tmp_path)
         broker.kill()

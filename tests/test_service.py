@@ -3,17 +3,22 @@
 import json
 import re
 import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
-from cluster import Cluster, Headers, headers_of, split_array, totals_of, wait_until
+from cluster import Cluster, Headers, headers_of, java_of, split_array, totals_of, wait_until
 from conftest import EXCHANGES, FIXTURES, KINDS, lines_of, without_unknown_times
 from marketprep import Kind
 from marketprep._core import Market
+from marketprep.local_kafka import LocalKafka
+from marketprep.settings import load_settings
 
 #: The exchanges whose books are kept: after a restart they begin cold.
 KEPT = ("bybit", "kraken", "okx")
@@ -349,6 +354,49 @@ def set_limit(cluster: Cluster, topic: str, size: int) -> None:
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
     for changed in cluster.admin.incremental_alter_configs([resource]).values():
         changed.result()
+
+
+def test_a_drain_that_takes_too_long_is_an_error(tmp_path: Path) -> None:
+    folder = {"local_kafka.folder": str(tmp_path / "kafka")}
+    with (
+        LocalKafka(load_settings(options=folder).local_kafka, print) as kafka,
+        Cluster(kafka.address, tmp_path) as cluster,
+    ):
+        cluster.configure(watch={"drain_timeout_s": 2})
+        cluster.create_topics()
+        topics, partition = cluster.of("upbit", "orderbook")
+        envelopes, _ = market("upbit", "orderbook", 60_000_000)
+        cluster.produce(topics.input, partition, envelopes, compression_type="lz4")
+        service = cluster.start("run", "--exchange", "upbit", "--kind", "orderbook")
+        wait_until(lambda: cluster.end(topics.output, partition) > 0, "output")
+        [broker] = java_of(tmp_path / "kafka")
+        broker.suspend()
+        time.sleep(1)  # by then the service waits for an acknowledgement
+        service.send_signal(signal.SIGTERM)
+        _, told = service.communicate(timeout=60)
+        broker.resume()
+    assert service.returncode == 1
+    assert b"Error: Not all that was read could be sent and committed in time" in told
+    assert b"Traceback" not in told
+
+
+def test_memory_stays_bounded(cluster: Cluster) -> None:
+    cluster.configure(batch={"max_memory_mb": 256})
+    cluster.create_topics()
+    fed = ("simulate", "topics", "--megabytes", "30", "--kind", "orderbook")
+    assert cluster.marketprep(*fed).returncode == 0
+    topics, partition = cluster.of("binance", "orderbook")
+    good = json.loads(market("binance", "orderbook", 1)[0][0])
+    large = json.dumps(good | {"data": good["data"][:1] * 2000}).encode()
+    cluster.produce(topics.input, partition, [large] * 40, compression_type="lz4")
+    service = cluster.start("run", "--until-end")
+    peak = 0
+    while service.poll() is None:
+        with suppress(psutil.NoSuchProcess):
+            peak = max(peak, psutil.Process(service.pid).memory_info().rss)
+        time.sleep(0.02)
+    assert service.returncode == 0
+    assert peak < 256 << 20, f"{peak >> 20} MB"
 
 
 def test_nobody_answers(cluster: Cluster) -> None:

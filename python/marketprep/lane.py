@@ -132,6 +132,7 @@ class Lane:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._read(consumer, partitions, queue))
                     tasks.create_task(self._write(consumer, producer, queue))
+                await partitions.look(self.metrics.lag)
             finally:
                 watch.cancel()
         finally:

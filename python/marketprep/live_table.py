@@ -31,9 +31,9 @@ class LiveTable:
 
     async def show(self) -> None:
         """Shows the table until cancelled. Logs stand above it."""
-        with Live(
-            self._table(), console=Console(), auto_refresh=False, redirect_stderr=True
-        ) as live:
+        is_shared = sys.stderr is not None and sys.stderr.isatty()
+        table, console = self._table(), Console()
+        with Live(table, console=console, auto_refresh=False, redirect_stderr=is_shared) as live:
             try:
                 while True:
                     await asyncio.sleep(_REFRESH_SECONDS)

@@ -10,6 +10,7 @@ from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from typing import TextIO
 
 import structlog
+from aiokafka.errors import KafkaError
 
 from marketprep.settings.model import LogsSettings
 
@@ -29,9 +30,14 @@ _SHARED: list[structlog.typing.Processor] = [
 
 
 @contextmanager
-def logging_to(settings: LogsSettings) -> Iterator[None]:
-    """Logs as the settings say while the context lasts. Raises OSError if a file cannot be had."""
+def logging_to(settings: LogsSettings, *, is_table_shown: bool = False) -> Iterator[None]:
+    """Logs as the settings say while the context lasts.
+
+    Where a table is shown only warnings stand above it. Raises OSError if a file cannot be had.
+    """
     handlers: list[logging.Handler] = [_console(settings)]
+    if is_table_shown:
+        handlers[0].setLevel(logging.WARNING)
     if settings.folder:
         settings.folder.mkdir(parents=True, exist_ok=True)
         file = RotatingFileHandler(
@@ -55,7 +61,7 @@ def logging_to(settings: LogsSettings) -> Iterator[None]:
     logging.raiseExceptions = False  # a full disk must not print a traceback for every line
     lines: queue.Queue[logging.LogRecord] = queue.Queue(_WAITING_LINES)
     door = _Door(lines)
-    door.addFilter(_Repeats())
+    door.addFilter(_Noise())
     listener = QueueListener(lines, *handlers, respect_handler_level=True)
     root = logging.getLogger()
     before = root.handlers, root.level
@@ -126,8 +132,11 @@ class _Door(QueueHandler):
             self.enqueue(told)
 
 
-class _Repeats(logging.Filter):
-    """Lets a library say the same only so often."""
+class _Noise(logging.Filter):
+    """Lets a library say the same only so often, and nothing of errors that nobody waits for.
+
+    Clients that are thrown away leave such behind: what became of their last requests.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -136,6 +145,8 @@ class _Repeats(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name.startswith("marketprep"):
             return True
+        if record.name == "asyncio" and record.exc_info:
+            return not isinstance(record.exc_info[1], KafkaError)
         key = (record.name, record.lineno, record.levelno)
         now = time.monotonic()
         since, count = self._seen.get(key, (now, 0))

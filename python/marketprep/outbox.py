@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -40,15 +39,23 @@ def new_producer(settings: Settings, compression: str) -> AIOKafkaProducer:
 
 
 async def close(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
-    """Stops a client, whatever state it is in. What a producer cannot send soon is given up."""
-    with suppress(Exception):
-        await asyncio.wait_for(client.stop(), _CLOSE_SECONDS)
-        return
-    if isinstance(client, AIOKafkaProducer):  # its task would go on to send, beside a new producer
-        with suppress(Exception):
-            await client._sender.close()  # noqa: SLF001 - what stop() does once all is sent
-        with suppress(Exception):
-            await client.client.close()
+    """Stops a client, whatever state it is in. What a producer cannot send soon is given up.
+
+    A client that waits for brokers which do not answer waits on when it is cancelled, up to its
+    request timeout: it is left alone then, without connections.
+    """
+    stopping = asyncio.ensure_future(client.stop())
+    await asyncio.wait({stopping}, timeout=_CLOSE_SECONDS)
+    if not stopping.done():
+        stopping.cancel()
+        left = {stopping}
+        if isinstance(client, AIOKafkaProducer):  # else it would go on beside the next one
+            left.add(asyncio.ensure_future(client._sender.close()))  # noqa: SLF001 - as stop() does
+            await asyncio.sleep(0)
+            left.add(asyncio.ensure_future(client.client.close()))
+        await asyncio.wait(left, timeout=1)
+    elif not stopping.cancelled():
+        stopping.exception()  # it is thrown away, so nobody needs to know
 
 
 class Outbox:

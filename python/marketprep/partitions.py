@@ -39,19 +39,20 @@ class PartitionManager:
 
     async def begin(self, *, until_end: bool) -> None:
         """Goes to the committed offsets, or where the settings say if there are none."""
+        new = []
         for partition in self._partitions:
             committed = await self._consumer.committed(partition)
             if committed is not None:
                 self._consumer.seek(partition, committed)
             else:
                 await self._seek(partition, self._settings.consumer.start)
-            self._log.info(
-                "partition assigned",
-                partition=partition.partition,
-                exchange=self._exchanges[partition.partition],
-                committed=committed,
-                position=await self._consumer.position(partition),
-            )
+                new.append(self._exchanges[partition.partition])
+        positions = await self.positions()
+        self._log.info(
+            "partitions assigned",
+            positions={self._exchanges[number]: offset for number, offset in positions.items()},
+            without_committed_offset=new,
+        )
         if until_end:
             self._ends = await self._consumer.end_offsets(self._partitions)
 
@@ -103,10 +104,11 @@ class PartitionManager:
         """Keeps `lag` up to date, and tells of partitions that stand still, until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            self._look(await self.positions(), lag)
+            await self.look(lag)
 
-    def _look(self, positions: Mapping[int, int], lag: dict[int, int]) -> None:
-        now = time.monotonic()
+    async def look(self, lag: dict[int, int]) -> None:
+        """Brings `lag` up to date."""
+        now, positions = time.monotonic(), await self.positions()
         for partition in self._partitions:
             number = partition.partition
             end = self._consumer.last_stable_offset(partition)

@@ -90,7 +90,7 @@ def _serve(
     settings: Settings, work: Sequence[Assignment], kafka: LocalKafka | None, *, until_end: bool
 ) -> None:
     try:
-        with logging_to(settings.logs):
+        with logging_to(settings.logs, is_table_shown=has_terminal()):
             asyncio.run(_run(settings, work, kafka, until_end=until_end))
     except (KafkaFailure, LocalKafkaError):
         raise
