@@ -36,7 +36,7 @@ test-rust:
 	cargo test --release --quiet
 
 test-python: develop
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --benchmark-disable
 
 bench: develop ## Measure, against the best exact Python in the same run
 	$(BIN)/python -m pytest benches --benchmark-columns=median,stddev --benchmark-max-time=0.3
