@@ -132,7 +132,7 @@ class Cluster:
         **configuration: Any,  # noqa: ANN401 - librdkafka's own
     ) -> None:
         configuration = {name.replace("_", "."): value for name, value in configuration.items()}
-        limit = {"message.max.bytes": 16 << 20, "linger.ms": 20}
+        limit = {"message.max.bytes": 30 << 20, "linger.ms": 20}
         producer = Producer({"bootstrap.servers": self.address, **limit, **configuration})
         for value in values:
             producer.produce(

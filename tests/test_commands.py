@@ -103,6 +103,10 @@ def test_rejected_replayed_are_rejected_again(tmp_path: Path) -> None:
         (("--nonsense",), "No such option '--nonsense'"),
         (("run", "nonsense"), "unexpected extra argument"),
         (("--region", "Mars"), "'Mars' is not one of 'asia', 'korea', 'ne'"),
+        (
+            ("--bootstrap-servers", ""),
+            "--bootstrap-servers: kafka.bootstrap_servers: is empty: name",
+        ),
         (("--bootstrap-servers", "nowhere"), "--bootstrap-servers: kafka.bootstrap_servers"),
         (("simulate", "topics", "--rate", "0"), "0.0 is not in the range"),
     ],

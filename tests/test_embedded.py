@@ -115,6 +115,17 @@ def test_a_local_kafka_that_ends_is_an_error(tmp_path: Path) -> None:
     assert "Traceback" not in told, told
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_it_starts(tmp_path: Path, number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "marketprep", "--setting", str(setting_of(tmp_path))]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as service:
+        wait_until(lambda: bool(java_of(tmp_path)), "the broker")
+        service.send_signal(number)
+        _, told = service.communicate(timeout=60)
+    assert (service.returncode, b"Traceback" in told) == (0, False), told
+    assert not java_of(tmp_path)
+
+
 @pytest.fixture
 def own_port(tmp_path: Path) -> int:
     """A port that stays the same when the broker is started again."""
@@ -131,6 +142,7 @@ def test_the_broker_killed_and_started_again_under_load(tmp_path: Path, own_port
     with ExitStack() as brokers:
         kafka = brokers.enter_context(LocalKafka(settings, print))
         with Cluster(kafka.address, tmp_path) as cluster:
+            cluster.configure(kafka={"request_timeout_ms": 2000})
             cluster.create_topics()
             topics, partition = cluster.of("upbit", "orderbook")
             cluster.produce(topics.input, partition, envelopes)
@@ -140,7 +152,7 @@ def test_the_broker_killed_and_started_again_under_load(tmp_path: Path, own_port
             broker.kill()
             broker.wait(30)
             kafka.stop()
-            time.sleep(2)
+            time.sleep(6)  # longer than any request may take
             brokers.enter_context(LocalKafka(settings, print))
             wait_until(
                 lambda: cluster.committed("upbit", "orderbook") == len(envelopes), "the end", 120

@@ -1,15 +1,18 @@
 """The service on a real Kafka: what goes in, what comes out, to the byte."""
 
+import asyncio
 import json
+import os
 import re
 import signal
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import cast
 
 import psutil
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
 from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
@@ -17,7 +20,9 @@ from cluster import Cluster, Headers, headers_of, java_of, split_array, totals_o
 from conftest import EXCHANGES, FIXTURES, KINDS, lines_of, without_unknown_times
 from marketprep import Kind
 from marketprep._core import Market
+from marketprep.kafka import KafkaFailure
 from marketprep.local_kafka import LocalKafka
+from marketprep.service import Service, until_stopped
 from marketprep.settings import load_settings
 
 #: The exchanges whose books are kept: after a restart they begin cold.
@@ -223,6 +228,88 @@ def test_an_envelope_of_five_megabytes(cluster: Cluster) -> None:
     assert json.loads(item.value() or b"")["data"] == ["{}"]
 
 
+def test_poison_as_large_as_topics_take(cluster: Cluster) -> None:
+    cluster.create_topics()
+    topics, partition = cluster.of("upbit", "ticker")
+    full = os.urandom((16 << 20) - 200)
+    packed = b"\xfe" * 20_000_000
+    cluster.produce(topics.input, partition, [UPBIT[0], full])
+    cluster.produce(topics.input, partition, [packed], compression_type="zstd")
+    cluster.produce(topics.input, partition, [UPBIT[0]])
+    cluster.run_until_end("--exchange", "upbit")
+    assert cluster.records("upbit", "ticker") == UPBIT_RECORDS[:1] * 2
+    values = [letter.value() for letter in cluster.dead_letters("upbit", "ticker")]
+    assert values == [full, packed]
+
+
+def test_many_records_in_a_value_stay_below_what_brokers_take(cluster: Cluster) -> None:
+    cluster.configure(batch={"max_records": 10_000})
+    cluster.create_topics()
+    set_limit(cluster, cluster.of("upbit", "ticker")[0].output, 1_048_588)
+    topics, partition = cluster.of("upbit", "ticker")
+    good = json.loads(UPBIT[0])
+    many = json.dumps(good | {"data": good["data"] * 9_000}).encode()
+    cluster.produce(topics.input, partition, [many])
+    cluster.run_until_end("--exchange", "upbit")
+    assert cluster.records("upbit", "ticker") == UPBIT_RECORDS[:1] * 9_000
+
+
+def test_another_member_of_the_group_is_told(cluster: Cluster) -> None:
+    cluster.create_topics()
+    topics, partition = cluster.of("upbit", "ticker")
+    cluster.produce(topics.input, partition, UPBIT)
+    configuration = {"bootstrap.servers": cluster.address, "group.id": topics.group_id}
+    member = Consumer(configuration)
+    member.subscribe([topics.output])
+    wait_until(lambda: member.poll(0.2) is None and bool(member.assignment()), "the member")
+    done = cluster.marketprep("run", "--until-end", "--exchange", "upbit", "--kind", "ticker")
+    member.close()
+    assert done.returncode == 1
+    error = next(line for line in done.stderr.splitlines() if line.startswith("Error: "))
+    assert error.startswith("Error: Kafka refuses to commit offsets, as another program has joined")
+
+
+def test_a_service_that_cannot_drain_after_a_failure_ends_all_the_same() -> None:
+    class Stuck:
+        """A service with a lane that has failed, and one that waits for brokers for ever."""
+
+        def __init__(self) -> None:
+            self.failing = asyncio.Event()
+            self.failure = KafkaFailure("a lane cannot go on")
+
+        async def run(self, *, until_end: bool) -> None:
+            assert not until_end
+            self.failing.set()
+            await asyncio.Event().wait()
+
+        def stop(self) -> None:
+            """Does not help."""
+
+    async def main() -> None:
+        service = cast("Service", Stuck())
+        signals = asyncio.Queue[signal.Signals]()
+        await until_stopped(service, signals, until_end=False, drain_seconds=0)
+
+    with pytest.raises(KafkaFailure, match="a lane cannot go on"):
+        asyncio.run(main())
+
+
+def test_a_partition_that_is_not_heard_of_stands_still(cluster: Cluster) -> None:
+    cluster.configure(watch={"stall_after_s": 2})
+    cluster.create_topics()
+    topics, _ = cluster.of("upbit", "ticker")
+    service = cluster.start("run", "--exchange", "upbit", "--kind", "ticker")
+    assert service.stderr is not None
+    while b"partitions assigned" not in service.stderr.readline():
+        assert service.poll() is None
+    cluster.admin.delete_topics([topics.input])[topics.input].result()
+    while b"partition stands still" not in service.stderr.readline():
+        assert service.poll() is None
+    service.send_signal(signal.SIGTERM)
+    _, told = service.communicate(timeout=60)
+    assert (service.returncode, b"Traceback" in told) == (0, False)
+
+
 def test_compressed_input(cluster: Cluster) -> None:
     cluster.create_topics()
     topics, partition = cluster.of("coinone", "ticker")
@@ -320,7 +407,7 @@ def test_a_committed_offset_that_is_lost(cluster: Cluster, choice: str) -> None:
     done = cluster.marketprep("run", "--until-end", "--exchange", "upbit", "--kind", "ticker")
     if choice == "stop":
         assert done.returncode == 1
-        assert f"Offset 1 of {topics.input}, partition {partition} is there no more" in done.stderr
+        assert f"Offset 1 of {topics.input}, partition {partition} is not there" in done.stderr
         assert "Traceback" not in done.stderr
     else:
         assert done.returncode == 0

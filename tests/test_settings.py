@@ -371,8 +371,10 @@ def test_no_servers_may_be_said_as_nothing(tmp_path: Path, monkeypatch: pytest.M
     assert load_settings(tmp_path).kafka.bootstrap_servers == ()
     config(tmp_path, {"kafka": {"bootstrap_servers": ["a:1"]}})
     assert load_settings(tmp_path).kafka.bootstrap_servers == ("a:1",)
-    monkeypatch.setenv("MARKETPREP_KAFKA_BOOTSTRAP_SERVERS", "")
-    assert load_settings(tmp_path).kafka.bootstrap_servers == ()
+    variable = "MARKETPREP_KAFKA_BOOTSTRAP_SERVERS"
+    monkeypatch.setenv(variable, "")
+    [text] = problems(tmp_path)
+    assert text.startswith(f"{variable}: kafka.bootstrap_servers: is empty: name host:port")
 
 
 # Options, and where values come from

@@ -130,6 +130,21 @@ def test_run_refuses_missing_topics(cluster: Cluster) -> None:
     assert f"Error: There is no topic {prefix}neSocketDataIn-ticker: " in fed.stderr
 
 
+def test_simulate_refuses_wrong_topics(cluster: Cluster) -> None:
+    topics, _ = cluster.of("korbit", "ticker")
+    small = {"max.message.bytes": "500"}
+    cluster.admin.create_topics([NewTopic(topics.input, 1, 1, config=small)])[topics.input].result()
+    feed = ("simulate", "topics", "--exchange", "korbit", "--kind", "ticker")
+    fed = cluster.marketprep(*feed)
+    assert fed.returncode == 1
+    assert fed.stderr.startswith(f"Error: {topics.input} has 1 partitions, and topics.Korea")
+    cluster.create_topics()
+    fed = cluster.marketprep(*feed)
+    assert fed.returncode == 1
+    assert f"Error: A batch is larger than the topic {topics.input} allows" in fed.stderr
+    assert "Traceback" not in fed.stderr
+
+
 def test_simulate_at_a_rate_until_ctrl_c(cluster: Cluster) -> None:
     cluster.create_topics()
     topics, partition = cluster.of("okx", "ticker")

@@ -16,6 +16,10 @@ Headers = Sequence[tuple[str, bytes]]
 _MEASURE_SECONDS = 0.1
 
 
+#: A value is shorter than this, whatever `max_records` is: brokers take a megabyte by default.
+_VALUE_BYTES = 900_000
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """What is produced: one Kafka record. `timestamp` is in milliseconds; None is the present."""
@@ -69,13 +73,13 @@ class BatchProcessor:
         waiting = self._waiting.setdefault(partition, _Waiting())
         for index, exchange, count in batch.runs:
             if waiting.records and waiting.exchange != exchange:
-                yield self._take(partition, waiting, len(waiting.records))
+                yield from self._take(partition, waiting, len(waiting.records))
             waiting.exchange = exchange
             waiting.timestamp = _newer(waiting.timestamp, timestamps[index])
             waiting.records += lines[start : start + count]
             start += count
             while len(waiting.records) >= self._max_records:
-                yield self._take(partition, waiting, self._max_records)
+                yield from self._take(partition, waiting, self._max_records)
                 if waiting.records:
                     waiting.timestamp = timestamps[index]
 
@@ -83,14 +87,32 @@ class BatchProcessor:
         """The values that are not full."""
         for partition, waiting in self._waiting.items():
             if waiting.records:
-                yield self._take(partition, waiting, len(waiting.records))
+                yield from self._take(partition, waiting, len(waiting.records))
 
-    def _take(self, partition: int, waiting: _Waiting, count: int) -> Message:
+    def _take(self, partition: int, waiting: _Waiting, count: int) -> Iterator[Message]:
+        """The first records as a value, or as several where one would be too long for brokers."""
         records, waiting.records = waiting.records[:count], waiting.records[count:]
         timestamp, waiting.timestamp = waiting.timestamp, None
-        value = b"[%b]" % b",".join(records) if self._is_array else records[0]
         key = output_key(waiting.exchange, self._kind)
-        return Message(self._topic, partition, key, value, timestamp)
+        for part in _parts(records):
+            value = b"[%b]" % b",".join(part) if self._is_array else part[0]
+            yield Message(self._topic, partition, key, value, timestamp)
+
+
+def _parts(records: list[bytes]) -> Iterator[list[bytes]]:
+    """The records in their order, in as few parts as stay below the length of a value."""
+    if sum(map(len, records)) + len(records) < _VALUE_BYTES:
+        yield records
+        return
+    part: list[bytes] = []
+    size = 0
+    for record in records:
+        if part and size + len(record) >= _VALUE_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(record)
+        size += len(record) + 1
+    yield part
 
 
 def _newer(one: int | None, other: int | None) -> int | None:

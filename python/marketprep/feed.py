@@ -8,10 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from aiokafka.errors import KafkaError
+
 from marketprep._core import Market, Stretch
 from marketprep.batch import Message
+from marketprep.kafka import KafkaFailure, explain
 from marketprep.kind import Kind
-from marketprep.outbox import Outbox, close, new_producer
+from marketprep.outbox import DeliveryError, Outbox, close, new_producer
 from marketprep.settings import Settings
 
 #: How much is made up at once where no rate is asked for.
@@ -75,14 +78,19 @@ class Feed:
         Ends in good order when it is cancelled: what was produced is acknowledged.
         """
         producer = new_producer(self._settings, "zstd")
-        await producer.start()
         outbox = Outbox(producer)
         try:
+            await producer.start()
             await self._produce(outbox, rate, max_bytes, advance)
         except asyncio.CancelledError:
             with suppress(TimeoutError):  # the broker may have gone
                 await asyncio.wait_for(outbox.acknowledged(), _CANCEL_SECONDS)
             raise
+        except DeliveryError as error:
+            text = explain(error.__cause__ or error, self._settings.kafka, error.topic)
+            raise KafkaFailure(text) from error
+        except KafkaError as error:
+            raise KafkaFailure(explain(error, self._settings.kafka)) from error
         finally:
             await close(producer)
 

@@ -94,15 +94,24 @@ def is_transient(error: BaseException) -> bool:
     """Whether trying again, with new clients, may do."""
     if isinstance(error, _MENDED_BY_NEW_CLIENTS | OSError | TimeoutError):
         return True
-    return isinstance(error, errors.KafkaError) and bool(error.retriable)
+    # what is no more than a KafkaError has an error of the group's coordinator as its text
+    is_unspecific = type(error) is errors.KafkaError
+    return isinstance(error, errors.KafkaError) and (bool(error.retriable) or is_unspecific)
 
 
 # An idempotent producer that has lost its place never finds it again; a new one has none to lose.
+# A time-out is what clients say of brokers that are away for longer than a request may take.
 _MENDED_BY_NEW_CLIENTS = (
-    errors.OutOfOrderSequenceNumber
+    errors.KafkaTimeoutError
+    | errors.OutOfOrderSequenceNumber
     | errors.UnknownProducerId
     | errors.ProducerClosed
     | errors.ConsumerStoppedError
+)
+
+_JOINED = (
+    "Kafka refuses to commit offsets, as another program has joined the consumer group of this "
+    "lane: stop that, or change the group_id under topics in the settings."
 )
 
 _EXPLANATIONS = (
@@ -137,7 +146,15 @@ _EXPLANATIONS = (
             "kafka.security_protocol right? (--bootstrap-servers, or kafka.bootstrap_servers)"
         ),
     ),
-    (BaseException, "Kafka at {servers} refused to work on {topic}: {error}"),
+    (
+        errors.CommitFailedError | errors.UnknownMemberIdError | errors.IllegalGenerationError,
+        _JOINED,
+    ),
+    (
+        errors.KafkaTimeoutError,
+        "Kafka at {servers} did not answer in time: are all brokers up? (kafka.request_timeout_ms)",
+    ),
+    (BaseException, "Kafka at {servers} refused to work: {error}"),
 )
 
 
@@ -145,6 +162,7 @@ def explain(error: BaseException, settings: KafkaSettings, topic: str | None = N
     """A sentence for people: what is wrong, and what they can do about it."""
     text = next(text for kinds, text in _EXPLANATIONS if isinstance(error, kinds))
     said = ", ".join(map(str, error.args)) if isinstance(error, errors.KafkaError) else str(error)
+    said = said.strip().partition("\n")[0]
     return text.format(
         servers=", ".join(settings.bootstrap_servers),
         topic=topic or said or "that was asked for",

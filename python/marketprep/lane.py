@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -73,6 +73,7 @@ class Lane:
         self._log = _log.bind(lane=assignment.name)
         self._stop = asyncio.Event()
         self._commits = 0
+        self._committed: dict[int, int] = {}
 
     def stop(self) -> None:
         """Lets the lane end once all that it has read is sent and committed."""
@@ -122,22 +123,38 @@ class Lane:
         consumer = _new_consumer(self._settings, self.assignment)
         partitions = PartitionManager(consumer, self.assignment, self._settings)
         partitions.assign()
-        try:
+
+        async def begin() -> None:
             await producer.start()
             await consumer.start()
             await partitions.begin(until_end=until_end)
+
+        try:
+            if not await self._unless_stopped(begin()):
+                return
             queue = ByteQueue[Poll](self._queue_bytes)
-            watch = asyncio.create_task(partitions.watch(self.metrics.lag))
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._read(consumer, partitions, queue))
-                    tasks.create_task(self._write(consumer, producer, queue))
-                await partitions.look(self.metrics.lag)
-            finally:
+            self._committed.clear()
+            async with asyncio.TaskGroup() as tasks:
+                watch = tasks.create_task(partitions.watch(self._committed, self.metrics.lag))
+                tasks.create_task(self._read(consumer, partitions, queue))
+                await tasks.create_task(self._write(consumer, producer, queue))
+                await partitions.look(self._committed, self.metrics.lag)
                 watch.cancel()
         finally:
             await close(consumer)
             await close(producer)
+
+    async def _unless_stopped(self, work: Coroutine[None, None, None]) -> bool:
+        """Does what may take long, unless the lane is stopped meanwhile; whether it was done."""
+        working, stopped = asyncio.ensure_future(work), asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait((working, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+            return working.done()
+        finally:
+            stopped.cancel()
+            working.cancel()
 
     async def _read(
         self, consumer: AIOKafkaConsumer, partitions: PartitionManager, queue: ByteQueue[Poll]
@@ -195,12 +212,12 @@ class Lane:
                 poll = None if is_full else await queue.get(stacker.remaining())
             await outbox.send(batcher.flush())
             await outbox.acknowledged()
+            offsets = {poll.partition: poll.next_offset for poll in polls}
+            topic = self.assignment.topics.input
             await consumer.commit(
-                {
-                    TopicPartition(self.assignment.topics.input, poll.partition): poll.next_offset
-                    for poll in polls
-                }
+                {TopicPartition(topic, number): offset for number, offset in offsets.items()}
             )
+            self._committed.update(offsets)
             self._commits += 1
             for poll in polls:
                 if poll.batch:

@@ -13,7 +13,7 @@ from rich.table import Table
 from marketprep.lane import Lane
 from marketprep.metrics import ExchangeMetrics
 
-_REFRESH_SECONDS = 0.5
+_REFRESHES_PER_SECOND = 2
 
 #: Over how many seconds a rate is measured.
 _RATE_SECONDS = 5.0
@@ -30,16 +30,18 @@ class LiveTable:
         self._history: dict[int, list[tuple[float, int]]] = {}
 
     async def show(self) -> None:
-        """Shows the table until cancelled. Logs stand above it."""
+        """Shows the table until cancelled, from a thread, as a terminal may be slow.
+
+        Logs stand above it.
+        """
         is_shared = sys.stderr is not None and sys.stderr.isatty()
-        table, console = self._table(), Console()
-        with Live(table, console=console, auto_refresh=False, redirect_stderr=is_shared) as live:
-            try:
-                while True:
-                    await asyncio.sleep(_REFRESH_SECONDS)
-                    live.update(self._table(), refresh=True)
-            finally:
-                live.update(self._table(), refresh=True)
+        with Live(
+            console=Console(),
+            get_renderable=self._table,
+            refresh_per_second=_REFRESHES_PER_SECOND,
+            redirect_stderr=is_shared,
+        ):
+            await asyncio.Event().wait()
 
     def _table(self) -> Table:
         table = Table(caption=self._caption, caption_justify="left")
@@ -48,9 +50,9 @@ class LiveTable:
         for column in _COLUMNS:
             table.add_column(column, justify="right")
         for lane in self._lanes:
-            for name, of in lane.metrics.exchanges.items():
+            for name, of in list(lane.metrics.exchanges.items()):
                 lag = lane.metrics.lag.get(of.partition, 0)
-                cells = (*_prices(of), f"{lag:,}", f"{of.dead_letters:,}")
+                cells = (*_prices(of), "?" if lag is None else f"{lag:,}", f"{of.dead_letters:,}")
                 table.add_row(name, lane.assignment.kind, f"{self._rate(of):,.0f}", *cells)
         return table
 

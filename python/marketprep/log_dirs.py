@@ -6,6 +6,7 @@ Kafka's protocol, DescribeLogDirs: <https://kafka.apache.org/43/design/protocol/
 from collections import Counter
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import ClusterAuthorizationFailedError, for_code
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Int64, Schema, String
 
@@ -55,11 +56,18 @@ class _Request(Request[_RequestStruct]):  # type: ignore[misc]  # as above
 
 
 async def sizes(client: AIOKafkaAdminClient) -> Counter[str]:
-    """The bytes of each topic, all its replicas together."""
+    """The bytes of each topic, all its replicas together.
+
+    Raises KafkaError if brokers do not tell, as to who may not describe the cluster.
+    """
     found: Counter[str] = Counter()
     for broker in (await client.describe_cluster())["brokers"]:
         response = await client._send_request(_Request(), broker["node_id"])  # noqa: SLF001 - see above
-        for _, _, topics in response.log_dirs:
+        if not response.log_dirs:
+            raise ClusterAuthorizationFailedError
+        for error_code, _, topics in response.log_dirs:
+            if error_code:
+                raise for_code(error_code)
             for topic, partitions in topics:
                 found[topic] += sum(size for _, size, _, _ in partitions)
     return found

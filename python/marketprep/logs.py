@@ -1,12 +1,15 @@
 """Logs: structured lines on the console and in files, written beside the event loop."""
 
+import fcntl
 import logging
+import os
 import queue
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
+from pathlib import Path
 from typing import TextIO
 
 import structlog
@@ -35,47 +38,63 @@ def logging_to(settings: LogsSettings, *, is_table_shown: bool = False) -> Itera
 
     Where a table is shown only warnings stand above it. Raises OSError if a file cannot be had.
     """
-    handlers: list[logging.Handler] = [_console(settings)]
-    if is_table_shown:
-        handlers[0].setLevel(logging.WARNING)
-    if settings.folder:
-        settings.folder.mkdir(parents=True, exist_ok=True)
-        file = RotatingFileHandler(
-            settings.folder / "marketprep.log",
-            maxBytes=settings.max_mb << 20,
-            backupCount=settings.backups,
-            encoding="utf-8",
+    with ExitStack() as stack:
+        handlers: list[logging.Handler] = [_console(settings)]
+        if is_table_shown:
+            handlers[0].setLevel(logging.WARNING)
+        if settings.folder:
+            settings.folder.mkdir(parents=True, exist_ok=True)
+            file = RotatingFileHandler(
+                stack.enter_context(_own_file(settings.folder)),
+                maxBytes=settings.max_mb << 20,
+                backupCount=settings.backups,
+                encoding="utf-8",
+            )
+            file.setFormatter(_formatter(structlog.processors.JSONRenderer()))
+            handlers.append(file)
+        structlog.configure(
+            processors=[
+                structlog.stdlib.filter_by_level,
+                *_SHARED,
+                structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+            ],
+            logger_factory=structlog.stdlib.LoggerFactory(),
+            wrapper_class=structlog.stdlib.BoundLogger,
+            cache_logger_on_first_use=False,
         )
-        file.setFormatter(_formatter(structlog.processors.JSONRenderer()))
-        handlers.append(file)
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *_SHARED,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
-    )
-    logging.raiseExceptions = False  # a full disk must not print a traceback for every line
-    lines: queue.Queue[logging.LogRecord] = queue.Queue(_WAITING_LINES)
-    door = _Door(lines)
-    door.addFilter(_Noise())
-    listener = QueueListener(lines, *handlers, respect_handler_level=True)
-    root = logging.getLogger()
-    before = root.handlers, root.level
-    root.handlers, root.level = [door], logging.getLevelName(settings.level.upper())
-    for name in ("aiokafka", "asyncio"):
-        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
-    listener.start()
-    try:
-        yield
-    finally:
-        listener.stop()
-        root.handlers, root.level = before
-        for handler in handlers:
-            handler.close()
+        logging.raiseExceptions = False  # a full disk must not print a traceback for every line
+        lines: queue.Queue[logging.LogRecord] = queue.Queue(_WAITING_LINES)
+        door = _Door(lines)
+        door.addFilter(_Noise())
+        listener = QueueListener(lines, *handlers, respect_handler_level=True)
+        root = logging.getLogger()
+        before = root.handlers, root.level
+        root.handlers, root.level = [door], logging.getLevelName(settings.level.upper())
+        for name in ("aiokafka", "asyncio"):
+            logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
+        listener.start()
+        try:
+            yield
+        finally:
+            listener.stop()
+            root.handlers, root.level = before
+            for handler in handlers:
+                handler.close()
+
+
+@contextmanager
+def _own_file(folder: Path) -> Iterator[Path]:
+    """The file of this process: marketprep.log, or with its number while another one has that.
+
+    Two that rotate the same file would push each other's lines out.
+    """
+    with (folder / ".marketprep.lock").open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield folder / f"marketprep-{os.getpid()}.log"
+        else:
+            yield folder / "marketprep.log"
 
 
 def _console(settings: LogsSettings) -> logging.Handler:

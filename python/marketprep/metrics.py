@@ -26,8 +26,8 @@ class LaneMetrics:
 
     exchanges: dict[str, ExchangeMetrics]
     totals: Totals = field(default_factory=Totals)
-    #: How many messages are still to be read, by partition.
-    lag: dict[int, int] = field(default_factory=dict)
+    #: How many messages are not committed yet, by partition; None if nobody knows.
+    lag: dict[int, int | None] = field(default_factory=dict)
 
     def add(self, partition: int, batch: Batch) -> None:
         """Counts what has been delivered and committed."""

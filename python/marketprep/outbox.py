@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from marketprep.batch import Message
 from marketprep.kafka import connection
@@ -13,6 +14,9 @@ from marketprep.settings import Settings
 
 #: A batch of the protocol; brokers take a megabyte by default.
 _BATCH_BYTES = 900_000
+
+#: The number of zstd in the attributes of a batch, of Kafka's message format.
+_ZSTD = 4
 
 _CLOSE_SECONDS = 5
 
@@ -34,7 +38,6 @@ def new_producer(settings: Settings, compression: str) -> AIOKafkaProducer:
         compression_type=None if compression == "none" else compression,
         max_batch_size=_BATCH_BYTES,
         linger_ms=0,
-        retry_backoff_ms=20,
     )
 
 
@@ -53,6 +56,8 @@ async def close(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
             left.add(asyncio.ensure_future(client._sender.close()))  # noqa: SLF001 - as stop() does
             await asyncio.sleep(0)
             left.add(asyncio.ensure_future(client.client.close()))
+        else:
+            left.add(asyncio.ensure_future(client._client.close()))  # noqa: SLF001 - as above
         await asyncio.wait(left, timeout=1)
     elif not stopping.cancelled():
         stopping.exception()  # it is thrown away, so nobody needs to know
@@ -82,6 +87,10 @@ class Outbox:
     async def _send(self, topic: str, partition: int, messages: list[Message], now: int) -> None:
         batch = self._producer.create_batch()
         for message in messages:
+            if message.value and len(message.value) > _BATCH_BYTES:
+                if batch.record_count():
+                    await self._post(topic, partition, batch)
+                batch = self._compressed_batch()
             # a time beyond the broker's clock would be refused
             time_ms = now if message.timestamp is None else min(message.timestamp, now)
             content = {
@@ -95,6 +104,10 @@ class Outbox:
                 batch = self._producer.create_batch()
                 batch.append(**content)
         await self._post(topic, partition, batch)
+
+    def _compressed_batch(self) -> BatchBuilder:
+        """A batch for what is longer than batches are: what came in compressed must get out too."""
+        return BatchBuilder(_BATCH_BYTES, _ZSTD)
 
     async def _post(self, topic: str, partition: int, batch: Any) -> None:  # noqa: ANN401 - as above
         batch.close()

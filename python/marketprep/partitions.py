@@ -30,6 +30,9 @@ class PartitionManager:
             TopicPartition(assignment.topics.input, number) for number in assignment.exchanges
         ]
         self._ends: Mapping[TopicPartition, int] | None = None
+        self._stall_seconds = settings.watch.stall_after_s
+        self._begun: Mapping[int, int] = {}
+        self._begun_at = time.time()
         self._moved: dict[int, tuple[int, float]] = {}
         self._stalled: set[int] = set()
 
@@ -47,10 +50,10 @@ class PartitionManager:
             else:
                 await self._seek(partition, self._settings.consumer.start)
                 new.append(self._exchanges[partition.partition])
-        positions = await self.positions()
+        self._begun, self._begun_at = await self.positions(), time.time()
         self._log.info(
             "partitions assigned",
-            positions={self._exchanges[number]: offset for number, offset in positions.items()},
+            positions={self._exchanges[number]: offset for number, offset in self._begun.items()},
             without_committed_offset=new,
         )
         if until_end:
@@ -80,12 +83,12 @@ class PartitionManager:
             where = f"{partition.topic}, partition {partition.partition}"
             if choice == "stop":
                 raise KafkaFailure(
-                    f"Offset {offset} of {where} is there no more, the oldest is "
-                    f"{starts[partition]}: retention has overtaken the service. To go on without "
-                    "what is lost, set consumer.lost_offset to earliest or latest."
+                    f"Offset {offset} of {where} is not there, the oldest is {starts[partition]}: "
+                    "retention has overtaken the service, or the topic was made anew. To go on "
+                    "without what is lost, set consumer.lost_offset to earliest or latest."
                 )
             self._log.error(
-                "messages are lost: the committed offset is there no more",
+                "messages are lost: the committed offset is not there",
                 partition=partition.partition,
                 offset=offset,
                 oldest=starts[partition],
@@ -100,35 +103,55 @@ class PartitionManager:
             offsets = await self._consumer.end_offsets([partition])
         self._consumer.seek(partition, offsets[partition])
 
-    async def watch(self, lag: dict[int, int]) -> None:
-        """Keeps `lag` up to date, and tells of partitions that stand still, until cancelled."""
+    async def watch(self, committed: Mapping[int, int], lag: dict[int, int | None]) -> None:
+        """Keeps `lag` up to date, and tells of partitions that stand still, until cancelled.
+
+        `committed` is how far each partition is done. Where nothing was heard of a partition for
+        long, its lag is None.
+        """
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            await self.look(lag)
+            await self.look(committed, lag)
 
-    async def look(self, lag: dict[int, int]) -> None:
+    async def look(self, committed: Mapping[int, int], lag: dict[int, int | None]) -> None:
         """Brings `lag` up to date."""
-        now, positions = time.monotonic(), await self.positions()
+        now, read = time.monotonic(), await self.positions()
         for partition in self._partitions:
             number = partition.partition
-            end = self._consumer.last_stable_offset(partition)
-            if end is None or end < 0:
-                end = self._consumer.highwater(partition)
-            position = positions[number]
-            lag[number] = max(0, (end or 0) - position)
+            done = committed.get(number, self._begun[number])
+            behind = max(0, self._end(partition, read[number]) - done)
             before, since = self._moved.get(number, (-1, now))
-            if position != before or not lag[number]:
-                self._moved[number] = (position, now)
-                if number in self._stalled:
-                    self._stalled.discard(number)
-                    self._log.info("partition goes on", partition=number, position=position)
-            elif now - since > self._settings.watch.stall_after_s and number not in self._stalled:
-                self._stalled.add(number)
-                self._log.warning(
-                    "partition stands still",
-                    partition=number,
-                    exchange=self._exchanges[number],
-                    position=position,
-                    lag=lag[number],
-                    seconds=round(now - since),
-                )
+            if done != before:
+                self._moved[number] = (done, since := now)
+            is_silent = time.time() - self._heard(partition) > self._stall_seconds
+            lag[number] = None if is_silent and not behind else behind
+            if not behind and not is_silent:
+                self._moved[number] = (done, since := now)
+            is_stalled = is_silent if not behind else now - since > self._stall_seconds
+            self._tell(number, done, lag[number], is_stalled=is_stalled)
+
+    def _end(self, partition: TopicPartition, position: int) -> int:
+        """The end of a partition as far as it is known."""
+        end = self._consumer.last_stable_offset(partition)
+        if end is None or end < 0:
+            end = self._consumer.highwater(partition)
+        return max(position, end or 0)
+
+    def _heard(self, partition: TopicPartition) -> float:
+        """When brokers last answered for a partition, in seconds since 1970."""
+        heard = self._consumer.last_poll_timestamp(partition)
+        return max(self._begun_at, (heard or 0) / 1000)
+
+    def _tell(self, number: int, position: int, lag: int | None, *, is_stalled: bool) -> None:
+        """Says that a partition stands still, or goes on again; each once."""
+        if is_stalled == (number in self._stalled):
+            return
+        log = self._log.bind(
+            partition=number, exchange=self._exchanges[number], position=position, lag=lag
+        )
+        if is_stalled:
+            self._stalled.add(number)
+            log.warning("partition stands still", seconds=self._stall_seconds)
+        else:
+            self._stalled.discard(number)
+            log.info("partition goes on")

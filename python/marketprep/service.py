@@ -27,7 +27,9 @@ class Service:
         self.lanes = [Lane(assignment, settings, memory, share) for assignment in work]
         self._settings = settings
         self._work = work
-        self._failure: BaseException | None = None
+        self.failure: BaseException | None = None
+        #: Set when a lane cannot go on.
+        self.failing = asyncio.Event()
 
     @property
     def totals(self) -> Totals:
@@ -46,16 +48,7 @@ class Service:
         """Raises KafkaFailure if the cluster cannot be reached or its topics are not right."""
         async with admin(self._settings.kafka) as client:
             found = await topics.find(client)
-        wanted = topics.wanted(self._work)
-        absent = [topic.name for topic in topics.missing(wanted, found)]
-        problems = list(topics.differences(wanted, found, self._settings, replication=False))
-        if absent:
-            problems.append(
-                f"There is no topic {', '.join(absent)}: `marketprep topics create` makes what is "
-                "missing, or topics.… in the settings names others."
-            )
-        if problems:
-            raise KafkaFailure("\n".join(problems))
+        topics.check(topics.wanted(self._work), found, self._settings)
 
     async def run(self, *, until_end: bool = False) -> None:
         """Works until `stop`, or with `until_end` until all is read that is there now.
@@ -69,8 +62,8 @@ class Service:
         finally:
             report.cancel()
             self._tell("stopped")
-        if self._failure:
-            raise self._failure
+        if self.failure:
+            raise self.failure
 
     async def _run(self, lane: Lane, *, until_end: bool) -> None:
         try:
@@ -83,8 +76,8 @@ class Service:
                 reason=str(error),
                 exc_info=not is_explained,
             )
-            self._failure = self._failure or error
-            self.stop()
+            self.failure = self.failure or error
+            self.failing.set()
 
     async def _report(self) -> None:
         while True:
@@ -107,38 +100,40 @@ class Service:
                 )
 
 
-async def until_stopped(service: Service, *, until_end: bool, drain_seconds: int) -> None:
-    """Runs a service; SIGTERM and Ctrl-C drain it, a second one does not wait any longer.
+async def until_stopped(
+    service: Service, signals: asyncio.Queue[signal.Signals], *, until_end: bool, drain_seconds: int
+) -> None:
+    """Runs a service; a signal or a lane that fails drains it, a second signal does not wait.
 
     Raises KafkaFailure if it cannot go on, or cannot be drained in so many seconds.
     """
     running = asyncio.create_task(service.run(until_end=until_end))
-    with _signals() as signals:
-        told = asyncio.create_task(signals.get())
-        try:
-            await asyncio.wait((running, told), return_when=asyncio.FIRST_COMPLETED)
-            if not running.done():
-                _log.info("draining", signal=told.result().name, seconds=drain_seconds)
-                service.stop()
-                again = asyncio.create_task(signals.get())
-                await asyncio.wait(
-                    (running, again), timeout=drain_seconds, return_when=asyncio.FIRST_COMPLETED
-                )
-                again.cancel()
-            if not running.done():
-                raise KafkaFailure(
-                    "Not all that was read could be sent and committed in time: it will be read "
-                    "again at the next start. (watch.drain_timeout_s)"
-                )
-            running.result()
-        finally:
-            told.cancel()
-            running.cancel()
-            await asyncio.gather(running, return_exceptions=True)
+    told = asyncio.create_task(signals.get())
+    failing = asyncio.create_task(service.failing.wait())
+    try:
+        await asyncio.wait((running, told, failing), return_when=asyncio.FIRST_COMPLETED)
+        if not running.done():
+            reason = told.result().name if told.done() else "a lane cannot go on"
+            _log.info("draining", reason=reason, seconds=drain_seconds)
+            service.stop()
+            told = asyncio.create_task(signals.get()) if told.done() else told
+            await asyncio.wait(
+                (running, told), timeout=drain_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+        if not running.done():
+            raise service.failure or KafkaFailure(
+                "Not all that was read could be sent and committed in time: it will be read "
+                "again at the next start. (watch.drain_timeout_s)"
+            )
+        running.result()
+    finally:
+        for task in (told, failing, running):
+            task.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 @contextmanager
-def _signals() -> Iterator[asyncio.Queue[signal.Signals]]:
+def stop_signals() -> Iterator[asyncio.Queue[signal.Signals]]:
     """The signals that ask for an end, while the context lasts."""
     loop, asked = asyncio.get_running_loop(), asyncio.Queue[signal.Signals]()
     for number in (signal.SIGTERM, signal.SIGINT):

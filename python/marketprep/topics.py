@@ -1,8 +1,9 @@
 """The topics: which there must be, which there are, and how they differ."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from aiokafka import errors
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
@@ -25,8 +26,7 @@ class Topic:
     partitions: int
     #: The key of the settings that has its name.
     key: str
-    #: Whether it takes envelopes, which may be much longer than records.
-    has_envelopes: bool
+    role: Literal["input", "output", "dead letters"]
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ def wanted(assignments: Iterable[Assignment]) -> list[Topic]:
     for of in assignments:
         key = f"topics.{of.region}.{of.kind}"
         topics += [
-            Topic(of.topics.input, of.partitions, f"{key}.input", has_envelopes=True),
-            Topic(of.topics.output, of.partitions, f"{key}.output", has_envelopes=False),
-            Topic(of.dead_letters, of.partitions, f"{key}.input", has_envelopes=True),
+            Topic(of.topics.input, of.partitions, f"{key}.input", "input"),
+            Topic(of.topics.output, of.partitions, f"{key}.output", "output"),
+            Topic(of.dead_letters, of.partitions, f"{key}.input", "dead letters"),
         ]
     return topics
 
@@ -99,6 +99,18 @@ def differences(
             )
 
 
+def check(topics: Sequence[Topic], found: Mapping[str, Found], settings: Settings) -> None:
+    """Raises KafkaFailure if any is missing or has other partitions than the settings say."""
+    problems = list(differences(topics, found, settings, replication=False))
+    if absent := [topic.name for topic in missing(topics, found)]:
+        problems.append(
+            f"There is no topic {', '.join(absent)}: `marketprep topics create` makes what is "
+            "missing, or topics.… in the settings names others."
+        )
+    if problems:
+        raise KafkaFailure("\n".join(problems))
+
+
 async def create(
     client: AIOKafkaAdminClient, settings: Settings, topics: list[Topic]
 ) -> list[tuple[str, str]]:
@@ -117,14 +129,13 @@ async def create(
     replication = settings.topics.replication_factor or min(brokers, _USUAL_REPLICATION)
     new = missing(topics, found)
     if new:
-        limit = {"max.message.bytes": str(settings.topics.max_message_mb << 20)}
         response = await client.create_topics(
             [
                 NewTopic(
                     topic.name,
                     topic.partitions,
                     replication,
-                    topic_configs=limit if topic.has_envelopes else {},
+                    topic_configs=_configuration(topic, settings),
                 )
                 for topic in new
             ]
@@ -140,6 +151,16 @@ async def create(
         before = found[topic.name].partitions
         done.append((topic.name, f"extended from {before} to {topic.partitions} partitions"))
     return done
+
+
+def _configuration(topic: Topic, settings: Settings) -> dict[str, str]:
+    """What a topic is created with beyond the brokers' defaults."""
+    limit = settings.topics.max_message_mb << 20
+    if topic.role == "input":
+        return {"max.message.bytes": str(limit)}
+    if topic.role == "dead letters":  # there must be room for headers, and time to look at them
+        return {"max.message.bytes": str(limit + (1 << 20)), "retention.ms": "-1"}
+    return {}
 
 
 def _is_smaller(topic: Topic, found: Mapping[str, Found]) -> bool:

@@ -30,7 +30,9 @@ servers_option = click.option(
 
 def read(setting_folder: Path | None, bootstrap_servers: str | None) -> Loaded:
     """The settings, with the cluster that was named on the command line."""
-    options = {"kafka.bootstrap_servers": bootstrap_servers} if bootstrap_servers else {}
+    options = {}
+    if bootstrap_servers is not None:
+        options["kafka.bootstrap_servers"] = bootstrap_servers
     return read_settings(setting_folder, options)
 
 

@@ -1,6 +1,7 @@
 """`marketprep run`: the service."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Coroutine, Sequence
 from contextlib import ExitStack
@@ -20,7 +21,7 @@ from marketprep.live_table import LiveTable, has_terminal
 from marketprep.local_kafka import LocalKafka, LocalKafkaError
 from marketprep.logs import logging_to
 from marketprep.progress import Steps
-from marketprep.service import Service, until_stopped
+from marketprep.service import Service, stop_signals, until_stopped
 from marketprep.settings import REGIONS, Region, Settings, load_settings
 
 #: Envelopes a second of each exchange and kind that are made up where there is no cluster.
@@ -75,65 +76,95 @@ def run(  # noqa: PLR0913 - an option each
     work = assignments(settings, regions, kinds, exchanges)
     if not work:
         raise click.UsageError("no partition is in --region, --kind and --exchange: name others")
-    if settings.kafka.bootstrap_servers:
-        _serve(settings, work, None, until_end=until_end)
-        return
-    with ExitStack() as stack:
-        with Steps() as steps:
-            kafka = stack.enter_context(LocalKafka(settings.local_kafka, steps.say))
-        click.echo(f"Kafka is at {kafka.address}; its data stays in {kafka.folder}", err=True)
-        local = load_settings(setting_folder, {"kafka.bootstrap_servers": kafka.address})
-        _serve(local, work, kafka, until_end=until_end)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until the event loop has its own
+    try:
+        if settings.kafka.bootstrap_servers:
+            _serve(settings, work, None, until_end=until_end)
+            return
+        with ExitStack() as stack:
+            with Steps() as steps:
+                kafka = stack.enter_context(LocalKafka(settings.local_kafka, steps.say))
+            where = f"Kafka is at {kafka.address}; its data stays in {kafka.folder}"
+            click.echo(where, err=True)
+            local = load_settings(setting_folder, {"kafka.bootstrap_servers": kafka.address})
+            _serve(local, work, kafka, until_end=until_end)
+    except KeyboardInterrupt:
+        click.echo("stopped before there was anything to drain", err=True)
 
 
 def _serve(
     settings: Settings, work: Sequence[Assignment], kafka: LocalKafka | None, *, until_end: bool
 ) -> None:
-    try:
-        with logging_to(settings.logs, is_table_shown=has_terminal()):
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(logging_to(settings.logs, is_table_shown=has_terminal()))
+        except OSError as error:
+            text = f"logs.folder {settings.logs.folder}: {error.strerror}: name another, or null"
+            raise click.ClickException(text) from None
+        try:
             asyncio.run(_run(settings, work, kafka, until_end=until_end))
-    except (KafkaFailure, LocalKafkaError):
-        raise
-    except OSError as error:
-        text = f"logs.folder {settings.logs.folder}: {error.strerror}: name another, or null"
-        raise click.ClickException(text) from None
-    except Exception as error:
-        hint = "its traceback is in the log; please report it"
-        raise click.ClickException(f"unexpected {type(error).__name__}: {error}; {hint}") from error
+        except (KafkaFailure, LocalKafkaError):
+            raise
+        except Exception as error:
+            _log.exception("the service has failed")
+            hint = "its traceback is in the log; please report it"
+            text = f"unexpected {type(error).__name__}: {error}; {hint}"
+            raise click.ClickException(text) from error
 
 
 async def _run(
     settings: Settings, work: Sequence[Assignment], kafka: LocalKafka | None, *, until_end: bool
 ) -> None:
     service = Service(settings, work)
-    if kafka:
+    with stop_signals() as signals:
+        told = asyncio.create_task(signals.get())
+        ready = asyncio.create_task(_prepare(settings, service, is_local=kafka is not None))
+        await asyncio.wait((told, ready), return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        if not ready.done():
+            ready.cancel()
+            raise KeyboardInterrupt
+        ready.result()
+        beside = _beside(settings, work, service, feeds=kafka is not None and not until_end)
+        drain_seconds = settings.watch.drain_timeout_s
+        main = asyncio.create_task(
+            until_stopped(service, signals, until_end=until_end, drain_seconds=drain_seconds)
+        )
+        try:
+            if kafka:
+                await _while_it_lives(kafka, main)
+            await main
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+            click.echo(str(service.totals), err=True)
+
+
+async def _prepare(settings: Settings, service: Service, *, is_local: bool) -> None:
+    """Sees to it that the topics are there: made by us on a local Kafka, else by others."""
+    if is_local:
         async with admin(settings.kafka) as client:
             await topics.create(client, settings, topics.wanted(assignments(settings)))
     await service.check()
+
+
+def _beside(
+    settings: Settings, work: Sequence[Assignment], service: Service, *, feeds: bool
+) -> list[asyncio.Task[None]]:
+    """What goes on beside the service: a made-up market, and the table where somebody looks."""
     beside = []
-    if kafka and not until_end:
+    if feeds:
         markets = [(name, of.kind) for of in work for name in of.exchanges.values()]
         feed = Feed(settings, markets, "reserialised", seed=int(time.time()))
-        beside.append(_beside(feed.run(rate=_SIMULATED_RATE)))
+        beside.append(_start_beside(feed.run(rate=_SIMULATED_RATE)))
     if has_terminal():
         caption = f"Kafka {', '.join(settings.kafka.bootstrap_servers)} · Ctrl-C stops"
-        beside.append(_beside(LiveTable(service.lanes, caption).show()))
-    drain_seconds = settings.watch.drain_timeout_s
-    main = asyncio.create_task(
-        until_stopped(service, until_end=until_end, drain_seconds=drain_seconds)
-    )
-    try:
-        if kafka:
-            await _while_it_lives(kafka, main)
-        await main
-    finally:
-        for task in beside:
-            task.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
-        click.echo(str(service.totals), err=True)
+        beside.append(_start_beside(LiveTable(service.lanes, caption).show()))
+    return beside
 
 
-def _beside(work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+def _start_beside(work: Coroutine[None, None, None]) -> asyncio.Task[None]:
     """Something that goes on beside the service, which does not end if it fails."""
 
     async def told() -> None:

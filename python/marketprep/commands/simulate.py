@@ -10,9 +10,10 @@ import click
 
 from marketprep import topics as of_kafka
 from marketprep._core import Market, exchange_names
+from marketprep.assignment import assignments
 from marketprep.commands import servers_option, setting_option, with_cluster
 from marketprep.feed import Fed, Feed
-from marketprep.kafka import KafkaFailure, admin
+from marketprep.kafka import admin
 from marketprep.kind import KINDS, Kind
 from marketprep.progress import Progress
 from marketprep.settings import Settings
@@ -111,9 +112,8 @@ def to_topics(  # noqa: PLR0913, PLR0917 - an option each
 async def _feed(settings: Settings, feed: Feed, rate: float | None, size: int | None) -> Fed:
     async with admin(settings.kafka) as client:
         found = await of_kafka.find(client)
-    if absent := sorted(feed.topics() - found.keys()):
-        text = f"There is no topic {', '.join(absent)}"
-        raise KafkaFailure(f"{text}: `marketprep topics create` makes what is missing.")
+    fed = [topic for topic in of_kafka.wanted(assignments(settings)) if topic.name in feed.topics()]
+    of_kafka.check(fed, found, settings)
     total = None if size is None else size * feed.markets
     with Progress("simulate", total, quiet_with_output=False) as progress:
         running = asyncio.create_task(feed.run(rate=rate, max_bytes=size, advance=progress.advance))

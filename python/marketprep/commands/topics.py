@@ -1,9 +1,11 @@
 """`marketprep topics`: what the service needs on Kafka."""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 
 import click
+from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 
@@ -54,14 +56,17 @@ async def _list(settings: Settings) -> None:
     wanted = of_kafka.wanted(assignments(settings))
     async with admin(settings.kafka) as client:
         found = await of_kafka.find(client)
-        sizes = await log_dirs.sizes(client)
+        try:
+            sizes: Counter[str] | None = await log_dirs.sizes(client)
+        except KafkaError:
+            sizes = None
     table = Table("topic", box=None, pad_edge=False)
     for column in ("partitions", "replication", "bytes"):
         table.add_column(column, justify="right")
     for topic in wanted:
         there = found.get(topic.name)
         if there:
-            size = f"{sizes[topic.name]:,}"
+            size = "unknown" if sizes is None else f"{sizes[topic.name]:,}"
             table.add_row(topic.name, str(there.partitions), str(there.replication), size)
         else:
             table.add_row(topic.name, "missing")

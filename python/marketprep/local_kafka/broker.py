@@ -35,10 +35,10 @@ _PROPERTIES = {
     "controller.listener.names": "CONTROLLER",
     "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
     "auto.create.topics.enable": "false",
-    "message.max.bytes": str(17 << 20),
-    "log.retention.bytes": str(512 << 20),
+    "message.max.bytes": str(18 << 20),
+    "log.retention.bytes": str(128 << 20),
     "log.retention.hours": "24",
-    "log.segment.bytes": str(64 << 20),
+    "log.segment.bytes": str(32 << 20),
     "group.initial.rebalance.delay.ms": "0",
     "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "4",
@@ -130,7 +130,10 @@ class LocalKafka:
         try:
             self._prepare()
             port = _port(self._settings.port)
-            properties = self._write_configuration(port, _port(0))
+            controller_port = port
+            while controller_port == port:
+                controller_port = _port(0)
+            properties = self._write_configuration(port, controller_port)
             command = [
                 java,
                 f"-Xmx{self._settings.heap_mb}m",

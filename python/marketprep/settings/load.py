@@ -114,6 +114,11 @@ class _Reading:
             self.set(key, value, sources.variable(key))
 
     def set(self, key: str, value: object, origin: str) -> None:
+        is_file = origin == "default" or origin in self.files.values()
+        if key == "kafka.bootstrap_servers" and not value and not is_file:
+            # an empty variable of a script must not lead to a made-up market
+            text = "is empty: name host:port, or leave it away"
+            self.problems.append(Problem(origin, key, text))
         sources.put(self.content, key, value)
         self.origins[key] = origin
 
