@@ -14,6 +14,7 @@ from typing import Self
 import platformdirs
 import psutil
 
+from marketprep.local_kafka.configuration import find_port, write_configuration
 from marketprep.local_kafka.error import LocalKafkaError
 from marketprep.local_kafka.jars import Say, class_path
 from marketprep.local_kafka.java import find_java
@@ -28,35 +29,6 @@ _STOP_SECONDS = 30
 _PREDECESSOR_SECONDS = 40
 
 _CLUSTER_ID = "bWFya2V0cHJlcC1sb2NhbA"
-
-_PROPERTIES = {
-    "process.roles": "broker,controller",
-    "node.id": "1",
-    "controller.listener.names": "CONTROLLER",
-    "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-    "auto.create.topics.enable": "false",
-    "message.max.bytes": str(18 << 20),
-    "log.retention.bytes": str(128 << 20),
-    "log.retention.hours": "24",
-    "log.segment.bytes": str(32 << 20),
-    "group.initial.rebalance.delay.ms": "0",
-    "offsets.topic.replication.factor": "1",
-    "offsets.topic.num.partitions": "4",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
-    "transaction.state.log.num.partitions": "4",
-    "share.coordinator.state.topic.replication.factor": "1",
-    "share.coordinator.state.topic.min.isr": "1",
-}
-
-_LOGGING = """\
-rootLogger.level = warn
-rootLogger.appenderRef.console.ref = console
-appender.console.name = console
-appender.console.type = Console
-appender.console.layout.type = PatternLayout
-appender.console.layout.pattern = %d %p %c %m%n
-"""
 
 
 def folder_of(settings: LocalKafkaSettings) -> Path:
@@ -129,11 +101,8 @@ class LocalKafka:
         java, jars = find_java(), class_path(self._say)
         try:
             self._prepare()
-            port = _port(self._settings.port)
-            controller_port = port
-            while controller_port == port:
-                controller_port = _port(0)
-            properties = self._write_configuration(port, controller_port)
+            port = find_port(self._settings.port)
+            properties = write_configuration(self.folder, port)
             command = [
                 java,
                 f"-Xmx{self._settings.heap_mb}m",
@@ -189,20 +158,6 @@ class LocalKafka:
                 time.sleep(0.1)
             else:
                 return
-
-    def _write_configuration(self, port: int, controller_port: int) -> Path:
-        listeners = f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}"
-        properties = _PROPERTIES | {
-            "listeners": listeners,
-            "advertised.listeners": listeners,
-            "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-            "log.dirs": str(self.folder / "data"),
-        }
-        file = self.folder / "server.properties"
-        lines = "".join(f"{key}={value}\n" for key, value in properties.items())
-        file.write_text(lines, encoding="utf-8")
-        (self.folder / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
-        return file
 
     def _format(self, command: list[str], properties: Path) -> None:
         if (self.folder / "data" / "meta.properties").exists():
@@ -267,18 +222,3 @@ def _owner(folder: Path) -> tuple[str, int]:
         return address, int(process)
     except (OSError, ValueError):
         return "", 0
-
-
-def _port(wanted: int) -> int:
-    """The wanted port, or a free one for 0."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError as error:
-            raise LocalKafkaError(
-                f"Port {wanted} cannot be had for the local Kafka ({error.strerror}): free it, or "
-                "set local_kafka.port to another one, or to 0 for any that is free."
-            ) from None
-        port: int = probe.getsockname()[1]
-        return port
