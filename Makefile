@@ -16,16 +16,18 @@ develop: $(VENV)/.built ## Set up .venv with a release build of the package
 $(VENV)/.tools: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=…")'
 	@command -v cargo >/dev/null || { echo 'A Rust toolchain (cargo) is needed: https://rustup.rs'; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --group dev
-	touch $@
+	@echo 'Setting up $(VENV): some seconds'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
 
 # A debug library left behind would be loaded before the release build and run ten times slower.
 $(VENV)/.built: $(VENV)/.tools $(SOURCES)
-	rm -f python/marketprep/_core*.so
-	PIP_QUIET=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet
-	touch $@
+	@echo 'Building the Rust core: one or two minutes the first time'
+	@rm -f python/marketprep/_core*.so
+	@PIP_QUIET=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet
+	@touch $@
 
 run: develop ## Run the service; without a cluster, on a local Kafka with a simulated market
 	@$(BIN)/python -m marketprep run

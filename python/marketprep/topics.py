@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -177,6 +178,17 @@ def _check(
             problems.append(f"{name} could not be made: {message or error.__name__}")
     if problems:
         raise KafkaFailure("\n".join(problems))
+
+
+async def wait_for_groups(client: AIOKafkaAdminClient, group_ids: Iterable[str]) -> None:
+    """Waits until a broker looks after each group: a new one makes room for them first."""
+    async with asyncio.timeout(_APPEAR_SECONDS):
+        for group_id in group_ids:
+            while True:
+                with suppress(errors.GroupCoordinatorNotAvailableError):
+                    await client.find_coordinator(group_id)
+                    break
+                await asyncio.sleep(0.05)
 
 
 async def _wait_for(client: AIOKafkaAdminClient, topics: list[Topic]) -> None:

@@ -145,7 +145,9 @@ async def _prepare(settings: Settings, service: Service, *, is_local: bool) -> N
     """Sees to it that the topics are there: made by us on a local Kafka, else by others."""
     if is_local:
         async with admin(settings.kafka) as client:
-            await topics.create(client, settings, topics.wanted(assignments(settings)))
+            everything = assignments(settings)
+            await topics.create(client, settings, topics.wanted(everything))
+            await topics.wait_for_groups(client, (of.topics.group_id for of in everything))
     await service.check()
 
 
