@@ -299,7 +299,7 @@ def test_the_folder_is_in_use_by_a_living_process(pretended: Path) -> None:
         assert running_address(settings(pretended)) == "127.0.0.1:9"
         assert failure(pretended) == (
             f"The local Kafka in {pretended} is in use by process {holder.pid}: "
-            "stop that, or work with it by --bootstrap-servers 127.0.0.1:9."
+            "stop that first. Until then it is at 127.0.0.1:9."
         )
         holder.communicate()
     assert running_address(settings(pretended)) is None
@@ -313,9 +313,9 @@ def test_the_folder_is_held_by_nobody_we_know(
     with (pretended / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert running_address(settings(pretended)) is None
-        assert f"{pretended} is in use by another process: stop that, or" in failure(pretended)
+        assert f"{pretended} is in use by another process: stop that first" in failure(pretended)
         (pretended / "address").write_text(f"127.0.0.1:9 {NO_PROCESS}")
-        assert f"{pretended} is in use by another process: stop that, or" in failure(pretended)
+        assert f"{pretended} is in use by another process: stop that first" in failure(pretended)
 
 
 def test_the_address_of_a_former_run_is_not_told(pretended: Path) -> None:

@@ -123,7 +123,7 @@ def test_run_refuses_missing_topics(cluster: Cluster) -> None:
     assert done.returncode == 1
     assert (
         f"There is no topic {prefix}neSocketDataIn-ticker, {prefix}Region.NE_TickerPreprocessing, "
-        f"{prefix}neSocketDataIn-ticker-DLT: `marketprep topics create` makes what is missing"
+        f"{prefix}neSocketDataIn-ticker-DLT: `marketprep topics create`, with the same"
     ) in done.stderr
     fed = cluster.marketprep("simulate", "topics", "--exchange", "kraken", "--kind", "ticker")
     assert fed.returncode == 1
@@ -157,7 +157,9 @@ def test_simulate_at_a_rate_until_ctrl_c(cluster: Cluster) -> None:
     _, told = feed.communicate(timeout=30)
     elapsed = time.monotonic() - began
     assert feed.returncode == 0
-    found = re.search(rb"^([\d,]+) envelopes, [\d,]+ items of 1 markets on ", told, re.MULTILINE)
+    found = re.search(
+        rb"^([\d,]+) envelopes, [\d,]+ items of 1 exchanges and kinds on ", told, re.MULTILINE
+    )
     assert found, told
     envelopes = int(found[1].replace(b",", b""))
     assert envelopes == cluster.end(topics.input, partition)

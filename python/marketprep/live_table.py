@@ -1,14 +1,16 @@
 """What flows, as a table in the terminal."""
 
 import asyncio
+import itertools
 import json
 import sys
 import time
 from collections.abc import Sequence
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from marketprep.lane import Lane
 from marketprep.metrics import ExchangeMetrics
@@ -18,7 +20,22 @@ _REFRESHES_PER_SECOND = 2
 #: Over how many seconds a rate is measured.
 _RATE_SECONDS = 5.0
 
-_COLUMNS = ("records/s", "symbol", "bid", "ask", "spread", "price", "lag", "dead letters")
+#: The columns after exchange and kind, how wide each is at least, and whether a narrow terminal
+#: goes without it. Numbers are never cut off.
+_COLUMNS = (
+    ("rec/s", 5, False),
+    ("symbol", 6, False),
+    ("bid", 9, False),
+    ("ask", 9, False),
+    ("spread", 9, True),
+    ("price", 9, False),
+    ("lag", 4, False),
+    ("held back", 4, True),
+    ("dead", 4, False),
+)
+
+#: Terminals of fewer columns are narrow.
+_WIDE = 100
 
 
 class LiveTable:
@@ -27,6 +44,7 @@ class LiveTable:
     def __init__(self, lanes: Sequence[Lane], caption: str) -> None:
         self._lanes = lanes
         self._caption = caption
+        self._console = Console()
         self._history: dict[int, list[tuple[float, int]]] = {}
 
     async def show(self) -> None:
@@ -36,25 +54,33 @@ class LiveTable:
         """
         is_shared = sys.stderr is not None and sys.stderr.isatty()
         with Live(
-            console=Console(),
+            console=self._console,
             get_renderable=self._table,
             refresh_per_second=_REFRESHES_PER_SECOND,
             redirect_stderr=is_shared,
         ):
             await asyncio.Event().wait()
 
-    def _table(self) -> Table:
-        table = Table(caption=self._caption, caption_justify="left")
-        table.add_column("exchange")
-        table.add_column("kind")
-        for column in _COLUMNS:
-            table.add_column(column, justify="right")
+    def _table(self) -> Group:
+        is_wide = self._console.width >= _WIDE
+        table = Table(box=None, pad_edge=False)
+        table.add_column("exchange", no_wrap=True)
+        table.add_column("kind", no_wrap=True)
+        shown = [is_wide or not is_spare for _, _, is_spare in _COLUMNS]
+        for name, width, _ in itertools.compress(_COLUMNS, shown):
+            table.add_column(name, justify="right", min_width=width, overflow="fold")
         for lane in self._lanes:
             for name, of in list(lane.metrics.exchanges.items()):
                 lag = lane.metrics.lag.get(of.partition, 0)
-                cells = (*_prices(of), "?" if lag is None else f"{lag:,}", f"{of.dead_letters:,}")
-                table.add_row(name, lane.assignment.kind, f"{self._rate(of):,.0f}", *cells)
-        return table
+                cells = (
+                    f"{self._rate(of):,.0f}",
+                    *_prices(of),
+                    "?" if lag is None else f"{lag:,}",
+                    f"{of.held_back:,}",
+                    f"{of.dead_letters:,}",
+                )
+                table.add_row(name, lane.assignment.kind, *itertools.compress(cells, shown))
+        return Group(table, Text(self._caption))
 
     def _rate(self, of: ExchangeMetrics) -> float:
         now = time.monotonic()

@@ -87,6 +87,8 @@ class Service:
     def _tell(self, event: str) -> None:
         for lane in self.lanes:
             for name, of in lane.metrics.exchanges.items():
+                if not of.items and not of.dead_letters and not lane.metrics.lag.get(of.partition):
+                    continue
                 _log.info(
                     event,
                     kind=lane.assignment.kind,

@@ -105,8 +105,9 @@ def check(topics: Sequence[Topic], found: Mapping[str, Found], settings: Setting
     problems = list(differences(topics, found, settings, replication=False))
     if absent := [topic.name for topic in missing(topics, found)]:
         problems.append(
-            f"There is no topic {', '.join(absent)}: `marketprep topics create` makes what is "
-            "missing, or topics.… in the settings names others."
+            f"There is no topic {', '.join(absent)}: `marketprep topics create`, with the same "
+            "--setting and --bootstrap-servers, makes what is missing; or topics.… in the settings "
+            "names others."
         )
     if problems:
         raise KafkaFailure("\n".join(problems))

@@ -95,14 +95,16 @@ def run(  # noqa: PLR0913 - an option each
 def _serve(
     settings: Settings, work: Sequence[Assignment], kafka: LocalKafka | None, *, until_end: bool
 ) -> None:
+    service = Service(settings, work)
     with ExitStack() as stack:
         try:
             stack.enter_context(logging_to(settings.logs, is_table_shown=has_terminal()))
         except OSError as error:
             text = f"logs.folder {settings.logs.folder}: {error.strerror}: name another, or null"
             raise click.ClickException(text) from None
+        stack.callback(lambda: click.echo(str(service.totals), err=True))
         try:
-            asyncio.run(_run(settings, work, kafka, until_end=until_end))
+            asyncio.run(_run(service, settings, work, kafka, until_end=until_end))
         except (KafkaFailure, LocalKafkaError):
             raise
         except Exception as error:
@@ -113,9 +115,13 @@ def _serve(
 
 
 async def _run(
-    settings: Settings, work: Sequence[Assignment], kafka: LocalKafka | None, *, until_end: bool
+    service: Service,
+    settings: Settings,
+    work: Sequence[Assignment],
+    kafka: LocalKafka | None,
+    *,
+    until_end: bool,
 ) -> None:
-    service = Service(settings, work)
     with stop_signals() as signals:
         told = asyncio.create_task(signals.get())
         ready = asyncio.create_task(_prepare(settings, service, is_local=kafka is not None))
@@ -138,7 +144,6 @@ async def _run(
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
-            click.echo(str(service.totals), err=True)
 
 
 async def _prepare(settings: Settings, service: Service, *, is_local: bool) -> None:

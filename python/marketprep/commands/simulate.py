@@ -22,7 +22,7 @@ from marketprep.settings import Settings
 BLOCK_BYTES = 1 << 20
 
 
-@click.group()
+@click.group(short_help="Make up a market, on topics or in files.")
 def simulate() -> None:
     """Make up a market: realistic messages of all exchanges, reproducible by a seed."""
 
@@ -49,7 +49,7 @@ seed_option = click.option(
 )
 
 
-@simulate.command("topics")
+@simulate.command("topics", short_help="Put envelopes on the input topics.")
 @exchange_option
 @kind_option
 @style_option
@@ -103,8 +103,8 @@ def to_topics(  # noqa: PLR0913, PLR0917 - an option each
     except OSError as error:
         raise click.ClickException(f"{error.filename or truth}: {error.strerror}") from None
     click.echo(
-        f"{fed.envelopes:,} envelopes, {fed.items:,} items of {len(markets)} markets on "
-        f"{', '.join(settings.kafka.bootstrap_servers)}",
+        f"{fed.envelopes:,} envelopes, {fed.items:,} items of {len(markets)} exchanges and kinds "
+        f"on {', '.join(settings.kafka.bootstrap_servers)}",
         err=True,
     )
 

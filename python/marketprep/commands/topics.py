@@ -17,7 +17,7 @@ from marketprep.kafka import admin
 from marketprep.settings import Settings
 
 
-@click.group()
+@click.group(short_help="Create the topics that are missing; show what is there.")
 def topics() -> None:
     """The topics of the service: create what is missing, show what is there."""
 

@@ -150,7 +150,7 @@ class LocalKafka:
                     text = f"The local Kafka in {self.folder} is in use by {user}"
                     servers = address or "HOST:PORT"
                     raise LocalKafkaError(
-                        f"{text}: stop that, or work with it by --bootstrap-servers {servers}."
+                        f"{text}: stop that first. Until then it is at {servers}."
                     ) from None
                 if not told:
                     self._say("waiting for the Kafka of a former run to end")
