@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import psutil
@@ -37,6 +36,13 @@ def wait_until(is_so: Callable[[], bool], what: str, seconds: float = 60.0) -> N
         time.sleep(0.05)
 
 
+def wait_for_line(process: subprocess.Popen[bytes], text: bytes) -> None:
+    """Reads what a process tells until a line has a text; fails the test if the process ends."""
+    assert process.stderr is not None
+    while text not in process.stderr.readline():
+        assert process.poll() is None
+
+
 class Cluster:
     """The settings and topics of one test."""
 
@@ -53,12 +59,7 @@ class Cluster:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for process in self._processes:
             process.kill()
             process.communicate()

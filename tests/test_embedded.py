@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cluster import Cluster, java_of, totals_of, wait_until
+from cluster import Cluster, java_of, totals_of, wait_for_line, wait_until
 from conftest import EXCHANGES, KINDS
 from marketprep.local_kafka import LocalKafka
 from marketprep.settings import load_settings
@@ -93,9 +93,7 @@ def read_until(descriptor: int, is_enough: Callable[[str], bool], seconds: float
 def test_killed_it_takes_its_kafka_with_it(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "marketprep", "--setting", str(setting_of(tmp_path))]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as service:
-        assert service.stderr is not None
-        while b"partitions assigned" not in service.stderr.readline():
-            assert service.poll() is None
+        wait_for_line(service, b"partitions assigned")
         assert java_of(tmp_path)
         service.kill()
     wait_until(lambda: not java_of(tmp_path), "the end of the broker", 30)
@@ -105,8 +103,7 @@ def test_a_local_kafka_that_ends_is_an_error(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "marketprep", "--setting", str(setting_of(tmp_path))]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as service:
         assert service.stderr is not None
-        while b"partitions assigned" not in service.stderr.readline():
-            assert service.poll() is None
+        wait_for_line(service, b"partitions assigned")
         [broker] = java_of(tmp_path)
         broker.kill()
         told = service.stderr.read().decode()

@@ -15,9 +15,9 @@ Headers = Sequence[tuple[str, bytes]]
 #: How long a measurement of memory is good for, in seconds.
 _MEASURE_SECONDS = 0.1
 
-
-#: A value is shorter than this, whatever `max_records` is: brokers take a megabyte by default.
-_VALUE_BYTES = 900_000
+#: A batch of the protocol, and so a value in it, whatever `max_records` is: brokers take a megabyte
+#: by default.
+BATCH_BYTES = 900_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +101,13 @@ class BatchProcessor:
 
 def _parts(records: list[bytes]) -> Iterator[list[bytes]]:
     """The records in their order, in as few parts as stay below the length of a value."""
-    if sum(map(len, records)) + len(records) < _VALUE_BYTES:
+    if sum(map(len, records)) + len(records) < BATCH_BYTES:
         yield records
         return
     part: list[bytes] = []
     size = 0
     for record in records:
-        if part and size + len(record) >= _VALUE_BYTES:
+        if part and size + len(record) >= BATCH_BYTES:
             yield part
             part, size = [], 0
         part.append(record)

@@ -92,7 +92,7 @@ class _Listening(logging.Filter):
 
 def is_transient(error: BaseException) -> bool:
     """Whether trying again, with new clients, may do."""
-    if isinstance(error, _MENDED_BY_NEW_CLIENTS | OSError | TimeoutError):
+    if isinstance(error, _MENDED_BY_NEW_CLIENTS | OSError):
         return True
     # what is no more than a KafkaError has an error of the group's coordinator as its text
     is_unspecific = type(error) is errors.KafkaError

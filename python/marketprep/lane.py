@@ -48,6 +48,8 @@ class Poll:
     #: The offset from which reading would go on.
     next_offset: int
     records: Sequence[ConsumerRecord] = ()
+    #: Those of the records, in milliseconds.
+    timestamps: Sequence[int | None] = ()
     batch: Batch | None = None
     size: int = 0
 
@@ -202,13 +204,14 @@ class Lane:
         stacker = TimeStacker(settings.max_wait_ms)
         while first := await queue.get():
             polls: list[Poll] = []
+            size = 0
             poll: Poll | None = first
             stacker.start()
             while poll:
                 await outbox.send(self._messages(poll, batcher))
-                polls.append(replace(poll, records=()))
-                is_full = sum(poll.size for poll in polls) > self._queue_bytes
-                is_full = is_full or self._memory.is_over()
+                polls.append(replace(poll, records=(), timestamps=()))
+                size += poll.size
+                is_full = size > self._queue_bytes or self._memory.is_over()
                 poll = None if is_full else await queue.get(stacker.remaining())
             await outbox.send(batcher.flush())
             await outbox.acknowledged()
@@ -227,8 +230,7 @@ class Lane:
         """What leaves because of a poll: values that are full, and dead letters."""
         if poll.batch is None:
             return
-        timestamps = [_timestamp(record) for record in poll.records]
-        yield from batcher.add(poll.partition, poll.batch, timestamps)
+        yield from batcher.add(poll.partition, poll.batch, poll.timestamps)
         for reject in poll.batch.rejects:
             record = poll.records[reject.index]
             yield dead_letters.message(
@@ -256,14 +258,10 @@ def _decode(
 ) -> Poll:
     """Runs in the lane's thread: the core releases the GIL."""
     values = [record.value or b"" for record in records]
-    batch = decoder.decode(values, [_timestamp(record) for record in records])
+    timestamps = [record.timestamp if record.timestamp >= 0 else None for record in records]
+    batch = decoder.decode(values, timestamps)
     size = sum(map(len, values)) + len(batch.records)
-    return Poll(partition, next_offset, records, batch, size)
-
-
-def _timestamp(record: ConsumerRecord) -> int | None:
-    timestamp: int = record.timestamp
-    return timestamp if timestamp >= 0 else None
+    return Poll(partition, next_offset, records, timestamps, batch, size)
 
 
 def _new_consumer(settings: Settings, assignment: Assignment) -> AIOKafkaConsumer:

@@ -8,12 +8,9 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from marketprep.batch import Message
+from marketprep.batch import BATCH_BYTES, Message
 from marketprep.kafka import connection
 from marketprep.settings import Settings
-
-#: A batch of the protocol; brokers take a megabyte by default.
-_BATCH_BYTES = 900_000
 
 #: The number of zstd in the attributes of a batch, of Kafka's message format.
 _ZSTD = 4
@@ -36,7 +33,7 @@ def new_producer(settings: Settings, compression: str) -> AIOKafkaProducer:
         acks="all",
         enable_idempotence=True,
         compression_type=None if compression == "none" else compression,
-        max_batch_size=_BATCH_BYTES,
+        max_batch_size=BATCH_BYTES,
         linger_ms=0,
     )
 
@@ -87,7 +84,7 @@ class Outbox:
     async def _send(self, topic: str, partition: int, messages: list[Message], now: int) -> None:
         batch = self._producer.create_batch()
         for message in messages:
-            if message.value and len(message.value) > _BATCH_BYTES:
+            if message.value and len(message.value) > BATCH_BYTES:
                 if batch.record_count():
                     await self._post(topic, partition, batch)
                 batch = self._compressed_batch()
@@ -107,7 +104,7 @@ class Outbox:
 
     def _compressed_batch(self) -> BatchBuilder:
         """A batch for what is longer than batches are: what came in compressed must get out too."""
-        return BatchBuilder(_BATCH_BYTES, _ZSTD)
+        return BatchBuilder(BATCH_BYTES, _ZSTD)
 
     async def _post(self, topic: str, partition: int, batch: Any) -> None:  # noqa: ANN401 - as above
         batch.close()

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from marketprep._core import exchange_names
-from marketprep.settings.model import as_path
+from marketprep.kind import KINDS
+from marketprep.settings.model import REGIONS, as_path
 from marketprep.settings.problem import Problem
 
 #: Tells where the value of a key comes from.
@@ -66,8 +67,8 @@ def _is_whole(value: object) -> TypeGuard[int]:
 
 def _distinct_topics(topics: Mapping[str, Any], origin: Origin) -> Iterator[Problem]:
     suffix, seen = topics.get("dead_letter_suffix"), dict[str, str]()
-    for region in ("Asia", "Korea", "NE"):
-        for kind in ("ticker", "orderbook"):
+    for region in REGIONS:
+        for kind in KINDS:
             names = _mapping(_mapping(topics, region), kind)
             for role in ("input", "output"):
                 key, name = f"topics.{region}.{kind}.{role}", names.get(role)
