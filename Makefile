@@ -4,12 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(shell find rust_core -name '*.rs' -o -name '*.toml') Cargo.toml Cargo.lock pyproject.toml
+SINK_JAR := python/marketprep/local/marketprep-s3-sink.jar
+MINIO := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/marketprep/minio/minio
+MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
 
 .DEFAULT_GOAL := help
-.PHONY: help develop run test test-rust test-python bench lint format wheel clean
+.PHONY: help develop run local connect-plugin minio test test-rust test-connect test-python bench lint format wheel clean
 
 help: ## List what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 develop: $(VENV)/.built ## Set up .venv with a release build of the package
 
@@ -32,7 +35,29 @@ $(VENV)/.built: $(VENV)/.tools $(SOURCES)
 run: develop ## Run the service; without a cluster, on a local Kafka with a simulated market
 	@$(BIN)/python -m marketprep run
 
-test: test-rust test-python ## Pass all tests
+local: develop $(SINK_JAR) ## The whole way on this machine, to objects in S3 through Kafka Connect
+	@$(BIN)/python -m marketprep local
+
+connect-plugin: $(SINK_JAR) ## Build the S3 sink for Kafka Connect into connect/target/plugins
+
+$(SINK_JAR): $(shell find connect/src connect/pom.xml)
+	@command -v mvn >/dev/null || { echo 'Maven and a JDK 17 or later are needed: https://maven.apache.org'; exit 1; }
+	@echo 'Building and testing the S3 sink: some seconds'
+	@cd connect && mvn --quiet --batch-mode -Dstyle.color=never package
+	@cp connect/target/plugins/marketprep-s3-sink/marketprep-s3-sink-*.jar $@
+
+minio: $(MINIO) ## Build MinIO into the cache, where `make local` and the tests find it
+
+$(MINIO):
+	@command -v go >/dev/null || { echo 'Go 1.24 or later is needed: https://go.dev'; exit 1; }
+	@echo 'Building MinIO: two to ten minutes'
+	@CGO_ENABLED=0 GOBIN=$(dir $@) go install -trimpath -ldflags '-s -w' github.com/minio/minio@$(MINIO_VERSION)
+
+test: test-rust test-connect test-python ## Pass all tests
+
+test-connect: ## The S3 sink's own, which its build runs; without Maven, tests that need it are skipped
+	@if command -v mvn >/dev/null; then $(MAKE) --no-print-directory connect-plugin; \
+	else echo 'No Maven: the S3 sink is not built, and tests that need it are skipped'; fi
 
 test-rust:
 	cargo test --release --quiet
@@ -52,15 +77,17 @@ lint: develop ## Check format, lints, types and stubs
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest marketprep._core
+	@if command -v mvn >/dev/null; then cd connect && mvn --quiet --batch-mode -Dstyle.color=never spotless:check; fi
 
 format: develop ## Put the sources into their standard form
 	cargo fmt
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	@if command -v mvn >/dev/null; then cd connect && mvn --quiet --batch-mode -Dstyle.color=never spotless:apply; fi
 
-wheel: $(VENV)/.tools ## Build a wheel and a source distribution into dist
+wheel: $(VENV)/.tools test-connect ## Build a wheel and a source distribution into dist
 	$(BIN)/maturin build --release --out dist
 	$(BIN)/maturin sdist --out dist
 
 clean: ## Remove everything that was built
-	rm -rf target dist simulated $(VENV) python/marketprep/_core*.so
+	rm -rf target dist simulated connect/target $(VENV) python/marketprep/_core*.so $(SINK_JAR)

@@ -1,6 +1,7 @@
 """A test's own topics on a real Kafka, read and written by a client that is not the service's."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -102,6 +103,17 @@ class Cluster:
         """Runs a command to its end."""
         return subprocess.run(
             self.command(*arguments), capture_output=True, text=True, check=False, timeout=240
+        )
+
+    def without_servers(
+        self, *arguments: object, environment: Mapping[str, str]
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a command that may not be told of the cluster, with more of an environment."""
+        command = [sys.executable, "-m", "marketprep", *map(str, arguments)]
+        named = [*command, "--setting", str(self.setting)]
+        everything = os.environ | environment
+        return subprocess.run(
+            named, capture_output=True, text=True, check=False, timeout=240, env=everything
         )
 
     def create_topics(self) -> None:

@@ -9,8 +9,10 @@ import pytest
 
 from cluster import Cluster
 from marketprep import _core, kind
-from marketprep.local_kafka import LocalKafka
+from marketprep.local import LocalConnect, LocalKafka, LocalStore
+from marketprep.local.store import find_minio
 from marketprep.settings import load_settings
+from sinks import PLUGINS, Sinks, local_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -22,6 +24,19 @@ EXCHANGES = tuple(name for name, _ in _core.exchange_names())
 needs_captures = pytest.mark.skipif(
     not CAPTURES.is_dir(), reason=f"no captures of others under {CAPTURES}"
 )
+
+needs_plugin = pytest.mark.skipif(
+    not PLUGINS.is_dir(), reason="the S3 sink is not built, for which Maven is needed"
+)
+
+#: The S3 servers that tests work with.
+STORES = [
+    pytest.param(
+        "minio",
+        marks=pytest.mark.skipif(not find_minio(), reason="MinIO is not here: `make minio`"),
+    ),
+    "nanio",
+]
 
 _TIMESTAMP = re.compile(rb'"timestamp":("[^"]*"|[0-9.]+|null)')
 
@@ -58,3 +73,30 @@ def cluster(kafka_address: str, tmp_path: Path) -> Iterator[Cluster]:
     """Topics and groups of a test's own, and commands that work with them."""
     with Cluster(kafka_address, tmp_path) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session", params=STORES)
+def store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LocalStore]:
+    """A real S3 server."""
+    folder = tmp_path_factory.mktemp(request.param)
+    settings = local_settings(folder, **{"local_store.server": request.param}).local_store
+    with LocalStore(settings, print) as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def connect(kafka_address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalConnect]:
+    """A real worker of Kafka Connect that has the S3 sink."""
+    settings = local_settings(tmp_path_factory.mktemp("connect")).local_connect
+    with LocalConnect(settings, kafka_address, print) as connect:
+        yield connect
+
+
+@pytest.fixture
+def sinks(cluster: Cluster, connect: LocalConnect, store: LocalStore) -> Iterator[Sinks]:
+    """Connectors and buckets of a test's own."""
+    sinks = Sinks(cluster, connect, store)
+    yield sinks
+    sinks.run("remove")

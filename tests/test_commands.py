@@ -95,7 +95,7 @@ def test_rejected_replayed_are_rejected_again(tmp_path: Path) -> None:
         (("decode", "--kind", "ticker", "--setting", "/no/such"), "'/no/such' does not exist"),
         (
             ("decode", "--kind", "ticker", "--setting", "/"),
-            "has neither config.yml nor exchanges.yml",
+            "has none of config.yml, exchanges.yml, sink.yml",
         ),
         (("simulate", "files"), "Missing argument"),
         (("simulate", "files", "--exchange", "mtgox", "x"), "'mtgox' is not one of"),

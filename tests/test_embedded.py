@@ -17,7 +17,7 @@ import yaml
 
 from cluster import Cluster, java_of, totals_of, wait_for_line, wait_until
 from conftest import EXCHANGES, KINDS
-from marketprep.local_kafka import LocalKafka
+from marketprep.local import LocalKafka
 from marketprep.settings import load_settings
 from test_service import market
 

@@ -18,8 +18,9 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from cluster import wait_until
-from marketprep.local_kafka import LocalKafka, LocalKafkaError, broker, jars, running_address
-from marketprep.local_kafka.java import find_java
+from marketprep.local import LocalError, LocalKafka, jars, running_address, server
+from marketprep.local import kafka as kafka_module
+from marketprep.local.java import find_java
 from marketprep.settings.model import LocalKafkaSettings
 
 NO_PROCESS = 2**22  # beyond what Linux gives
@@ -46,7 +47,7 @@ def script(folder: Path, text: str, name: str = "java") -> str:
 def failure(folder: Path, port: int = 0) -> str:
     """What a start fails with. Nothing is left of it: no process, no lock."""
     kafka, children = LocalKafka(settings(folder, port), print), psutil.Process().children()
-    with pytest.raises(LocalKafkaError) as caught, kafka:
+    with pytest.raises(LocalError) as caught, kafka:
         pass
     assert psutil.Process().children() == children
     return str(caught.value)
@@ -106,7 +107,7 @@ def test_which_java_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An empty cache, which is filled with jars that say no more than their names."""
 
-    def resolve(repository: Path, _say: jars.Say) -> list[Path]:
+    def resolve(_of: jars.Jars, repository: Path, _say: jars.Say) -> list[Path]:
         return [jar(repository / "org", name) for name in ("a.jar", "b b.jar", "c.jar")]
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -124,7 +125,7 @@ def jar(folder: Path, name: str) -> Path:
 def fetched() -> tuple[list[Path], bool]:
     """The jars of the class path, and whether they were fetched for it."""
     told: list[str] = []
-    paths = [Path(path) for path in jars.class_path(told.append).split(os.pathsep)]
+    paths = [Path(path) for path in jars.class_path(jars.KAFKA, told.append).split(os.pathsep)]
     for path in paths:
         assert zipfile.ZipFile(path).testzip() is None
     return paths, any("fetching Apache Kafka" in text for text in told)
@@ -161,41 +162,41 @@ def test_jars_that_are_not_whole_are_fetched_anew(cache: Path, damage: str) -> N
 
 
 def test_what_is_fetched_damaged_is_not_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def resolve(repository: Path, _say: jars.Say) -> list[Path]:
+    def resolve(_of: jars.Jars, repository: Path, _say: jars.Say) -> list[Path]:
         damaged = jar(repository, "a.jar")
         damaged.write_bytes(damaged.read_bytes().replace(b"a.jara", b"a.jarb"))
         return [damaged]
 
     monkeypatch.setattr(jars, "_resolve", resolve)
     for how in ("a.jar is damaged at name", "File is not a zip file"):
-        with pytest.raises(LocalKafkaError) as caught:
-            jars.class_path(print)
+        with pytest.raises(LocalError) as caught:
+            jars.class_path(jars.KAFKA, print)
         text = f"Apache Kafka {jars.VERSION} could not be fetched from Maven Central ({how}): "
         assert str(caught.value).startswith(f"{text}check the network and try again, or name a")
         assert content(cache) == [f"kafka-{jars.VERSION}.lock"]
         monkeypatch.setattr(jars, "_resolve", resolve_to_no_zip)
 
 
-def resolve_to_no_zip(repository: Path, _say: jars.Say) -> list[Path]:
+def resolve_to_no_zip(_of: jars.Jars, repository: Path, _say: jars.Say) -> list[Path]:
     return [Path(script(repository, "", "a.jar"))]
 
 
 def test_jars_that_cannot_be_kept(
     cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def resolve(repository: Path, _say: jars.Say) -> list[Path]:
+    def resolve(_of: jars.Jars, repository: Path, _say: jars.Say) -> list[Path]:
         raise OSError(errno.ENOSPC, "No space left on device", str(repository / "a.jar"))
 
     monkeypatch.setattr(jars, "_resolve", resolve)
     remedy = "Make room or mend the folder's rights, or set XDG_CACHE_HOME to another one."
-    with pytest.raises(LocalKafkaError, match=r"a\.jar: No space left on device\. ") as caught:
-        jars.class_path(print)
+    with pytest.raises(LocalError, match=r"a\.jar: No space left on device\. ") as caught:
+        jars.class_path(jars.KAFKA, print)
     assert str(caught.value).endswith(remedy)
     assert content(cache) == [f"kafka-{jars.VERSION}.lock"]
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    with pytest.raises(LocalKafkaError) as caught:
-        jars.class_path(print)
+    with pytest.raises(LocalError) as caught:
+        jars.class_path(jars.KAFKA, print)
     assert str(tmp_path / "file") in str(caught.value)
     assert str(caught.value).endswith(remedy)
 
@@ -206,8 +207,8 @@ def test_jars_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         monkeypatch.setenv(name, "http://127.0.0.1:1")  # where nothing listens
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(LocalKafkaError) as caught:
-        jars.class_path(print)
+    with pytest.raises(LocalError) as caught:
+        jars.class_path(jars.KAFKA, print)
     assert "could not be fetched from Maven Central (" in str(caught.value)
     assert "check the network and try again, or name a cluster" in str(caught.value)
     assert content(tmp_path / "marketprep") == [f"kafka-{jars.VERSION}.lock"]
@@ -216,8 +217,8 @@ def test_jars_cannot_be_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 def test_jgo_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setitem(sys.modules, "jgo.env", None)
-    with pytest.raises(LocalKafkaError) as caught:
-        jars.class_path(print)
+    with pytest.raises(LocalError) as caught:
+        jars.class_path(jars.KAFKA, print)
     assert str(caught.value) == (
         "A local Kafka is fetched by the package jgo, which is not here: "
         "pip install 'marketprep[local]', or name a cluster with --bootstrap-servers."
@@ -232,14 +233,14 @@ def pretended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]
     """A folder for the data, and a Java whose broker sleeps until it is ended."""
     pretend(monkeypatch, tmp_path, "exec sleep 60")
     yield tmp_path / "kafka"
-    assert running_address(settings(tmp_path / "kafka")) is None
+    assert running_address(tmp_path / "kafka") is None
 
 
 def pretend(monkeypatch: pytest.MonkeyPatch, folder: Path, run: str, prepare: str = "exit") -> None:
     """A Java that does this for the tool that prepares the folder, and this for the broker."""
     cases = f'case "$*" in\n-version) {NEW_JAVA} ;;\n*StorageTool*) {prepare} ;;\n*) {run} ;;\nesac'
     monkeypatch.setenv("JAVA", script(folder / "pretended", cases, "pretended-java"))
-    monkeypatch.setattr(broker, "class_path", lambda _say: "no jars")
+    monkeypatch.setattr(kafka_module, "class_path", lambda _of, _say: "no jars")
 
 
 def test_the_port_is_taken(pretended: Path) -> None:
@@ -291,28 +292,28 @@ sys.stdin.read()
 
 def test_the_folder_is_in_use_by_a_living_process(pretended: Path) -> None:
     pretended.mkdir()
-    assert running_address(settings(pretended)) is None
+    assert running_address(pretended) is None
     hold = [sys.executable, "-c", HOLD, str(pretended)]
     with subprocess.Popen(hold, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        assert running_address(settings(pretended)) == "127.0.0.1:9"
+        assert running_address(pretended) == "127.0.0.1:9"
         assert failure(pretended) == (
             f"The local Kafka in {pretended} is in use by process {holder.pid}: "
             "stop that first. Until then it is at 127.0.0.1:9."
         )
         holder.communicate()
-    assert running_address(settings(pretended)) is None
+    assert running_address(pretended) is None
 
 
 def test_the_folder_is_held_by_nobody_we_know(
     pretended: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(broker, "_PREDECESSOR_SECONDS", 0.3)
+    monkeypatch.setattr(server, "_PREDECESSOR_SECONDS", 0.3)
     pretended.mkdir()
     with (pretended / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        assert running_address(settings(pretended)) is None
+        assert running_address(pretended) is None
         assert f"{pretended} is in use by another process: stop that first" in failure(pretended)
         (pretended / "address").write_text(f"127.0.0.1:9 {NO_PROCESS}")
         assert f"{pretended} is in use by another process: stop that first" in failure(pretended)
@@ -344,7 +345,7 @@ def test_the_broker_does_not_start(
 
 
 def test_the_broker_does_not_answer(pretended: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broker, "_START_SECONDS", 0.3)
+    monkeypatch.setattr(server, "_START_SECONDS", 0.3)
     assert "The local Kafka does not answer. Its log is " in failure(pretended)
 
 
@@ -377,11 +378,11 @@ def test_what_is_in_it_stays_from_start_to_start(tmp_path: Path) -> None:
     with LocalKafka(folder, told.append) as kafka:
         assert told[-2:] == ["preparing Kafka's data folder", "starting Kafka"]
         assert kafka.ended() is None
-        assert running_address(folder) == kafka.address
+        assert running_address(folder.data_folder) == kafka.address
         create_topic(kafka.address, "mine")
-        with pytest.raises(LocalKafkaError, match=f"in use by process {os.getpid()}: stop"):
+        with pytest.raises(LocalError, match=f"in use by process {os.getpid()}: stop"):
             LocalKafka(folder, print).__enter__()
-    assert running_address(folder) is None
+    assert running_address(folder.data_folder) is None
     told.clear()
     with LocalKafka(folder, told.append) as kafka:
         assert told == ["starting Kafka"]
@@ -392,13 +393,13 @@ def test_what_is_in_it_stays_from_start_to_start(tmp_path: Path) -> None:
         text = kafka.ended() or ""
         assert text.startswith("The local Kafka has ended with exit code -9")
         assert text.endswith(f"removing {tmp_path / 'ka fka'} starts with an empty one.")
-    assert running_address(folder) is None
+    assert running_address(folder.data_folder) is None
 
 
 SERVICE = """
 import sys, psutil
 from pathlib import Path
-from marketprep.local_kafka import LocalKafka
+from marketprep.local import LocalKafka
 from marketprep.settings.model import LocalKafkaSettings
 settings = LocalKafkaSettings(folder=Path(sys.argv[1]), port=0, heap_mb=256)
 with LocalKafka(settings, lambda _: None):

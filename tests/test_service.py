@@ -30,7 +30,7 @@ from conftest import EXCHANGES, FIXTURES, KINDS, lines_of, without_unknown_times
 from marketprep import Kind
 from marketprep._core import Market
 from marketprep.kafka import KafkaFailure
-from marketprep.local_kafka import LocalKafka
+from marketprep.local import LocalKafka
 from marketprep.service import Service, until_stopped
 from marketprep.settings import load_settings
 

@@ -13,6 +13,7 @@ import yaml
 from conftest import EXCHANGES
 from marketprep import SettingsError, load_settings
 from marketprep.settings import Settings, read_settings, shown
+from marketprep.settings.load import FILES
 from marketprep.settings.sources import DEFAULT_FOLDER
 
 SECRET = "hunter2-0815"  # noqa: S105 - no password of anything
@@ -223,7 +224,7 @@ def test_both_files_of_a_folder_count(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_neither_file(tmp_path: Path) -> None:
-    remedy = "has neither config.yml nor exchanges.yml: name another folder by --setting DIR"
+    remedy = "has none of config.yml, exchanges.yml, sink.yml: name another folder by --setting DIR"
     for folder in (tmp_path, tmp_path / "none"):
         [text] = problems(folder)
         assert text == f"{folder}: {remedy}"
@@ -399,7 +400,7 @@ def test_options_win_over_everything(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_what_is_shown_is_every_key() -> None:
     rows = list(shown(read_settings()))
-    known = [*leaves(default("config.yml")), *leaves(default("exchanges.yml"))]
+    known = [key for name in FILES for key in leaves(default(name))]
     assert [key for key, _, _ in rows] == known
     assert {origin for _, _, origin in rows} == {"default"}
     assert ("kafka.bootstrap_servers", "none", "default") in rows

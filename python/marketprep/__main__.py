@@ -5,10 +5,11 @@ import sys
 import click
 
 from marketprep import _core
-from marketprep.commands import decode, run, settings, simulate, topics
+from marketprep.commands import decode, local, run, settings, simulate, sink, topics
 from marketprep.kafka import KafkaFailure
-from marketprep.local_kafka import LocalKafkaError
+from marketprep.local import LocalError
 from marketprep.settings import SettingsError
+from marketprep.sink.failure import SinkFailure
 
 _OF_THE_GROUP = {"-h", "--help", "--version"}
 
@@ -34,9 +35,11 @@ def cli() -> None:
 
 
 cli.add_command(decode.decode)
+cli.add_command(local.local)
 cli.add_command(run.run)
 cli.add_command(settings.settings)
 cli.add_command(simulate.simulate)
+cli.add_command(sink.sink)
 cli.add_command(topics.topics)
 
 
@@ -47,7 +50,7 @@ def main() -> None:
     except SettingsError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
-    except (KafkaFailure, LocalKafkaError) as error:
+    except (KafkaFailure, LocalError, SinkFailure) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
 

@@ -5,7 +5,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -41,7 +41,7 @@ _WIDE = 100
 class LiveTable:
     """A row for each exchange and kind, brought up to date twice a second."""
 
-    def __init__(self, lanes: Sequence[Lane], caption: str) -> None:
+    def __init__(self, lanes: Sequence[Lane], caption: Callable[[], str]) -> None:
         self._lanes = lanes
         self._caption = caption
         self._console = Console()
@@ -80,7 +80,7 @@ class LiveTable:
                     f"{of.dead_letters:,}",
                 )
                 table.add_row(name, lane.assignment.kind, *itertools.compress(cells, shown))
-        return Group(table, Text(self._caption))
+        return Group(table, Text(self._caption()))
 
     def _rate(self, of: ExchangeMetrics) -> float:
         now = time.monotonic()

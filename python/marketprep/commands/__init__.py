@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from marketprep.local_kafka import running_address
+from marketprep.local import running_address
 from marketprep.settings import Loaded, Settings, load_settings, read_settings
 
 Command = Callable[..., Any]
@@ -41,7 +41,7 @@ def with_cluster(setting_folder: Path | None, bootstrap_servers: str | None) -> 
     settings = read(setting_folder, bootstrap_servers).settings
     if settings.kafka.bootstrap_servers:
         return settings
-    address = running_address(settings.local_kafka)
+    address = running_address(settings.local_kafka.data_folder)
     if address is None:
         raise click.ClickException(
             "No cluster is configured, and no local Kafka is running: name one with "

@@ -8,6 +8,8 @@ from marketprep.settings.model import (
     LaneTopics,
     Region,
     Settings,
+    SinkSettings,
+    StoreSettings,
 )
 from marketprep.settings.problem import Problem, SettingsError
 
@@ -21,6 +23,8 @@ __all__ = [
     "Region",
     "Settings",
     "SettingsError",
+    "SinkSettings",
+    "StoreSettings",
     "load_settings",
     "read_settings",
     "shown",

@@ -23,6 +23,7 @@ def check(content: Mapping[str, Any], origin: Origin) -> Iterator[Problem]:
     yield from _partitions(exchanges, topics, origin)
     yield from _distinct_topics(topics, origin)
     yield from _security(kafka, origin)
+    yield from _sink(_mapping(content, "sink"), origin)
 
 
 def _mapping(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
@@ -94,3 +95,18 @@ def _security(kafka: Mapping[str, Any], origin: Origin) -> Iterator[Problem]:
     if isinstance(kafka.get("key_file"), str) and not kafka.get("certificate_file"):
         key = "kafka.certificate_file"
         yield Problem(origin(key), key, "is needed where kafka.key_file is set: set both")
+
+
+def _sink(sink: Mapping[str, Any], origin: Origin) -> Iterator[Problem]:
+    owners = dict[tuple[object, object], str]()
+    for name, row in _mapping(sink, "connectors").items():
+        if not isinstance(row, Mapping):
+            continue
+        key, topics = f"sink.connectors.{name}.topics", row.get("topics")
+        if topics is None and name not in KINDS:
+            yield Problem(origin(key), key, "add it: only those of ticker and orderbook are known")
+        for topic in topics if isinstance(topics, list) else ():
+            owner = owners.setdefault((topic, row.get("bucket")), name)
+            if owner != name:
+                text = f"{topic} goes into this bucket by {owner} already: choose another bucket"
+                yield Problem(origin(key), key, text)

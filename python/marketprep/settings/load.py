@@ -14,7 +14,7 @@ from marketprep.settings.model import Settings, as_path
 from marketprep.settings.problem import Problem, SettingsError, given, is_secret, remedy
 
 #: The files of a folder of settings.
-FILES = ("config.yml", "exchanges.yml")
+FILES = ("config.yml", "exchanges.yml", "sink.yml")
 
 #: Keys whose values are texts, whatever they look like in the environment.
 _TEXTS = ("_id", "username", "password", "file", "folder", "input", "output", "suffix", "servers")
@@ -36,7 +36,7 @@ def load_settings(folder: Path | None = None, options: Mapping[str, str] | None 
 def read_settings(folder: Path | None = None, options: Mapping[str, str] | None = None) -> Loaded:
     """Reads the settings of a folder, by default those that come with the package.
 
-    `config.yml` needs only what differs from the default; `exchanges.yml` is a whole table. The
+    `config.yml` and `sink.yml` need only what differs; `exchanges.yml` is a whole table. The
     environment (MARKETPREP_KAFKA_CLIENT_ID for kafka.client_id) wins over files, and `options`, by
     key, over everything. Raises SettingsError with every problem at once.
     """
@@ -65,7 +65,7 @@ class _Reading:
     def folder(self, folder: Path) -> None:
         files = [folder / name for name in FILES if (folder / name).exists()]
         if not files:
-            text = "has neither config.yml nor exchanges.yml: name another folder by --setting DIR"
+            text = f"has none of {', '.join(FILES)}: name another folder by --setting DIR"
             self.problems.append(Problem(str(folder), "", text))
         for file in files:
             self.file(file, str(file))
@@ -99,7 +99,10 @@ class _Reading:
 
     def _refusal(self, key: str, value: object) -> str | None:
         """Why a value cannot stand in a file. An empty section can: it changes nothing."""
-        if is_secret(key) and value is not None:
+        is_reference = isinstance(value, str) and value.startswith(
+            "${"
+        )  # which the worker resolves
+        if is_secret(key) and value is not None and not is_reference:
             return f"a password does not belong in a file: set {sources.variable(key)}"
         if sources.is_section(self.content, key) and value not in (None, {}):
             return remedy(key, {"type": "model_type", "input": value})
@@ -123,7 +126,8 @@ class _Reading:
         self.origins[key] = origin
 
     def done(self) -> Loaded:
-        self._read_password()
+        for key in ("kafka.sasl_password", "sink.store.secret_access_key"):
+            self._read_secret(key)
         self.problems += check(self.content, self.origin)
         try:
             settings = Settings.model_validate(self.content)
@@ -135,11 +139,14 @@ class _Reading:
             raise SettingsError(self.problems)
         return Loaded(settings, self.origins)
 
-    def _read_password(self) -> None:
-        kafka = self.content.get("kafka")
-        if not isinstance(kafka, dict) or kafka.get("sasl_password"):
+    def _read_secret(self, key: str) -> None:
+        section, _, name = key.rpartition(".")
+        content: object = self.content
+        for part in section.split("."):
+            content = content.get(part) if isinstance(content, dict) else None
+        if not isinstance(content, dict) or content.get(name):
             return  # the environment has it, which wins
-        key, named = "kafka.sasl_password_file", kafka.get("sasl_password_file")
+        named = content.get(f"{name}_file")
         file = as_path(named)
         if not isinstance(file, Path):
             return
@@ -150,8 +157,9 @@ class _Reading:
         else:
             reason = "is empty"
         if text:
-            self.set("kafka.sasl_password", text, str(file))
+            self.set(key, text, str(file))
         else:
+            key = f"{key}_file"
             self.problems.append(Problem(self.origin(key), key, f"{named}: {reason}: correct it"))
 
     def origin(self, key: str) -> str:

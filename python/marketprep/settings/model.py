@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
+import platformdirs
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -38,6 +39,11 @@ def _split(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _listed(value: object) -> object:
+    """Lets topics be one text, separated by commas; null is not an empty list."""
+    return None if value is None else _split(value)
+
+
 def _with_possible_port(address: str) -> str:
     if not 0 < int(address.rpartition(":")[2]) <= 65535:  # noqa: PLR2004 - the last of all ports
         raise PydanticCustomError("address", "host:port is needed")
@@ -60,6 +66,24 @@ Address = Annotated[
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(_split)]
 FilePath = Annotated[Path, BeforeValidator(as_path)]
 Secret = Annotated[SecretStr, Field(min_length=1, strict=False)]
+
+
+def _dotted(value: object) -> object:
+    """Keys of Kafka Connect have dots: whatever is below others is put side by side again."""
+    if not isinstance(value, Mapping):
+        return {} if value is None else value
+    flat: dict[str, object] = {}
+    for name, below in value.items():
+        if isinstance(below, Mapping):
+            flat |= {f"{name}.{rest}": leaf for rest, leaf in dict(_dotted(below)).items()}  # type: ignore[call-overload]
+        else:
+            flat[str(name)] = str(below).lower() if isinstance(below, bool) else str(below)
+    return flat
+
+
+Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+/?$")]
+Dotted = Annotated[Mapping[str, str], BeforeValidator(_dotted)]
 
 
 class _Section(BaseModel):
@@ -163,12 +187,90 @@ class LogsSettings(_Section):
     backups: int = Field(ge=1)
 
 
-class LocalKafkaSettings(_Section):
-    """The Kafka that is started where no cluster is configured."""
+class _LocalSettings(_Section):
+    """A server that is started on this machine."""
 
     folder: FilePath | None
     port: int = Field(ge=0, le=65535)
+
+    #: The folder under the user's data folder, where none is named.
+    _name: ClassVar[str]
+
+    @property
+    def data_folder(self) -> Path:
+        """Where its data and its log are."""
+        return self.folder or platformdirs.user_data_path("marketprep") / self._name
+
+
+class LocalKafkaSettings(_LocalSettings):
+    """The Kafka that is started where no cluster is configured."""
+
     heap_mb: int = Field(ge=128)
+
+    _name = "kafka"
+
+
+class LocalConnectSettings(_LocalSettings):
+    """The Kafka Connect of `marketprep local`."""
+
+    heap_mb: int = Field(ge=128)
+    plugin_folder: FilePath | None
+
+    _name = "connect"
+
+
+class LocalStoreSettings(_LocalSettings):
+    """The S3 store of `marketprep local`."""
+
+    server: Literal["auto", "minio", "nanio"]
+    minio: FilePath | None
+
+    _name = "store"
+
+
+class StoreSettings(_Section):
+    """An S3 store, and how to be let in."""
+
+    url: Url | None
+    client_url: Url | None
+    region: Text
+    access_key_id: Text | None
+    secret_access_key: Secret | None
+    secret_access_key_file: FilePath | None
+
+
+class ObjectsSettings(_Section):
+    """What objects are called, and when they end before they are full."""
+
+    topics_dir: Text
+    path_format: Text
+    timezone: Text
+    locale: Text
+    compression: Literal["gzip", "none"]
+    rotate_interval_ms: int | None = Field(ge=1)
+    rotate_schedule_interval_ms: int | None = Field(ge=1)
+
+
+class ConnectorSettings(_Section):
+    """What goes into one bucket."""
+
+    topics: Annotated[tuple[TopicName, ...] | None, BeforeValidator(_listed)] = None
+    bucket: Bucket
+    flush_size: int = Field(ge=1)
+
+
+class SinkSettings(_Section):
+    """How Kafka Connect stores topics in S3."""
+
+    worker_url: Url | None
+    flavour: Literal["marketprep", "confluent"]
+    name_prefix: Text
+    tasks: int = Field(ge=1, le=1000)
+    start_timeout_s: int = Field(ge=1)
+    store: StoreSettings
+    objects: ObjectsSettings
+    connectors: Mapping[str, ConnectorSettings]
+    extra: Dotted
 
 
 class ExchangeSettings(_Section):
@@ -190,4 +292,7 @@ class Settings(_Section):
     watch: WatchSettings
     logs: LogsSettings
     local_kafka: LocalKafkaSettings
+    local_connect: LocalConnectSettings
+    local_store: LocalStoreSettings
     exchanges: Mapping[str, ExchangeSettings]
+    sink: SinkSettings

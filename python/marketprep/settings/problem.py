@@ -21,9 +21,12 @@ _REMEDIES = {
 #: Errors of what should have keys below it.
 _OF_SECTIONS = ("model_type", "dict_type", "mapping_type")
 
+#: By the end of a key; what is not here is a topic's name.
 _PATTERNS = {
     "bootstrap_servers": "host:port is needed",
-    "topic": "a topic's name is needed: letters, digits, dot, underscore and hyphen",
+    "url": "an address such as http://minio:9000 is needed",
+    "bucket": "a bucket's name is needed: 3 to 63 lower-case letters, digits, dots and hyphens",
+    "": "a topic's name is needed: letters, digits, dot, underscore and hyphen",
 }
 
 
@@ -49,7 +52,7 @@ class SettingsError(Exception):
 
 def is_secret(key: str) -> bool:
     """Whether the value of a key must never be shown."""
-    return key.endswith("_password")
+    return key.endswith(("_password", "secret_access_key", "secret.access.key"))
 
 
 def given(value: object, *, hides_text: bool = False) -> str:
@@ -71,7 +74,7 @@ def remedy(key: str, details: Mapping[str, Any]) -> str:
     elif "le" in context:
         text = f"{context['le']} or less is needed"
     elif kind == "string_pattern_mismatch":
-        text = _PATTERNS["bootstrap_servers" if "bootstrap_servers" in key else "topic"]
+        text = next(text for end, text in _PATTERNS.items() if key.endswith(end))
     if kind in ("missing", "extra_forbidden") or is_secret(key):
         return text
     return f"{text}, not {given(details['input'], hides_text=kind in _OF_SECTIONS)}"

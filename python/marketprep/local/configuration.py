@@ -1,11 +1,8 @@
-"""What the broker is told: its ports, how it keeps data, what it logs."""
+"""What Kafka and Kafka Connect are told: their ports, how they keep data, what they log."""
 
-import socket
 from pathlib import Path
 
-from marketprep.local_kafka.error import LocalKafkaError
-
-_PROPERTIES = {
+_BROKER = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
@@ -35,35 +32,51 @@ appender.console.layout.pattern = %d %p %c %m%n
 """
 
 
-def write_configuration(folder: Path, port: int) -> Path:
-    """Writes the broker's files of configuration; that of its properties."""
-    controller_port = port
-    while controller_port == port:
-        controller_port = find_port(0)
+_WORKER = {
+    "group.id": "marketprep-connect",
+    "config.storage.topic": "marketprep-connect-configs",
+    "offset.storage.topic": "marketprep-connect-offsets",
+    "status.storage.topic": "marketprep-connect-status",
+    "config.storage.replication.factor": "1",
+    "offset.storage.replication.factor": "1",
+    "status.storage.replication.factor": "1",
+    "offset.storage.partitions": "1",
+    "status.storage.partitions": "1",
+    "key.converter": "org.apache.kafka.connect.converters.ByteArrayConverter",
+    "value.converter": "org.apache.kafka.connect.converters.ByteArrayConverter",
+    "offset.flush.interval.ms": "5000",
+    "scheduled.rebalance.max.delay.ms": "0",
+    "consumer.auto.offset.reset": "earliest",
+    "plugin.discovery": "service_load",
+}
+
+
+def write_broker(folder: Path, port: int, controller_port: int) -> Path:
+    """Writes a broker's files of configuration; that of its properties."""
     listeners = f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}"
-    properties = _PROPERTIES | {
+    properties = _BROKER | {
         "listeners": listeners,
         "advertised.listeners": listeners,
         "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
         "log.dirs": str(folder / "data"),
     }
+    return _write(folder, properties)
+
+
+def write_worker(folder: Path, port: int, bootstrap_servers: str, plugins: Path) -> Path:
+    """Writes a worker's files of configuration; that of its properties."""
+    properties = _WORKER | {
+        "bootstrap.servers": bootstrap_servers,
+        "listeners": f"http://127.0.0.1:{port}",
+        "rest.advertised.host.name": "127.0.0.1",
+        "plugin.path": str(plugins),
+    }
+    return _write(folder, properties)
+
+
+def _write(folder: Path, properties: dict[str, str]) -> Path:
     file = folder / "server.properties"
     lines = "".join(f"{key}={value}\n" for key, value in properties.items())
     file.write_text(lines, encoding="utf-8")
     (folder / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
     return file
-
-
-def find_port(wanted: int) -> int:
-    """The wanted port, or a free one for 0. Raises LocalKafkaError if it cannot be had."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError as error:
-            raise LocalKafkaError(
-                f"Port {wanted} cannot be had for the local Kafka ({error.strerror}): free it, or "
-                "set local_kafka.port to another one, or to 0 for any that is free."
-            ) from None
-        port: int = probe.getsockname()[1]
-        return port

@@ -1,4 +1,4 @@
-"""Kafka's jars: fetched once from Maven Central, whole or not at all."""
+"""Jars: fetched once from Maven Central, whole or not at all."""
 
 import fcntl
 import logging
@@ -7,22 +7,60 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 
 import platformdirs
 
-from marketprep.local_kafka.error import LocalKafkaError
+from marketprep.local.error import LocalError
 
 VERSION = "4.3.1"
+_AWS_VERSION = "2.57.8"  # that of connect/pom.xml
 
 # The `!` keeps log4j's dependency management away, which would bring an older kafka-clients.
-_COORDINATES = "+".join(
+_LOGGING = (
+    "org.apache.logging.log4j:log4j-core:2.25.1!",
+    "org.apache.logging.log4j:log4j-slf4j-impl:2.25.1!",
+)
+
+
+@dataclass(frozen=True)
+class Jars:
+    """Jars that go together."""
+
+    title: str
+    #: Of the folder that they are kept in.
+    name: str
+    coordinates: tuple[str, ...]
+    megabytes: int
+
+
+KAFKA = Jars(
+    f"Apache Kafka {VERSION}",
+    f"kafka-{VERSION}",
+    (f"org.apache.kafka:kafka_2.13:{VERSION}", *_LOGGING),
+    45,
+)
+CONNECT = Jars(
+    f"Kafka Connect {VERSION}",
+    f"kafka-connect-{VERSION}",
     (
-        f"org.apache.kafka:kafka_2.13:{VERSION}",
-        "org.apache.logging.log4j:log4j-core:2.25.1!",
-        "org.apache.logging.log4j:log4j-slf4j-impl:2.25.1!",
-    )
+        f"org.apache.kafka:connect-runtime:{VERSION}",
+        f"org.apache.kafka:connect-json:{VERSION}",
+        *_LOGGING,
+    ),
+    36,
+)
+#: What the S3 sink needs beside its own jar.
+SINK = Jars(
+    f"AWS SDK {_AWS_VERSION}",
+    f"aws-sdk-{_AWS_VERSION}",
+    (
+        f"software.amazon.awssdk:s3:{_AWS_VERSION}",
+        f"software.amazon.awssdk:url-connection-client:{_AWS_VERSION}",
+    ),
+    14,
 )
 
 #: Names of files, and their bytes, one a line: written last, so that what it lists is whole.
@@ -31,25 +69,31 @@ _LIST = "complete"
 Say = Callable[[str], None]
 
 
-def class_path(say: Say) -> str:
-    """The class path of Kafka. Fetches the jars where they are missing or not whole.
+def class_path(of: Jars, say: Say) -> str:
+    """The jars as Java takes them; see `jars`."""
+    return os.pathsep.join(map(str, jars(of, say)))
 
-    Raises LocalKafkaError if they cannot be had.
+
+def jars(of: Jars, say: Say) -> list[Path]:
+    """The files of jars. Fetches them where they are missing or not whole.
+
+    Raises LocalError if they cannot be had.
     """
-    folder = platformdirs.user_cache_path("marketprep") / f"kafka-{VERSION}"
+    folder = platformdirs.user_cache_path("marketprep") / of.name
     if not _is_whole(folder):
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with (folder.parent / f"{folder.name}.lock").open("wb") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)  # whoever fetches them now does it for us too
                 if not _is_whole(folder):
-                    _fetch(folder, say)
+                    _fetch(of, folder, say)
         except OSError as error:
-            raise LocalKafkaError(
-                f"Kafka's jars cannot be kept: {error.filename or folder}: {error.strerror}. "
+            raise LocalError(
+                f"The jars of {of.title} cannot be kept: {error.filename or folder}: "
+                f"{error.strerror}. "
                 "Make room or mend the folder's rights, or set XDG_CACHE_HOME to another one."
             ) from None
-    return os.pathsep.join(str(folder / name) for name, _ in _listed(folder))
+    return [folder / name for name, _ in _listed(folder)]
 
 
 def _listed(folder: Path) -> list[tuple[str, int]]:
@@ -65,20 +109,20 @@ def _is_whole(folder: Path) -> bool:
         return False
 
 
-def _fetch(folder: Path, say: Say) -> None:
+def _fetch(of: Jars, folder: Path, say: Say) -> None:
     """Fetches into a folder of its own, which takes the place of the other one when it is whole."""
     for leftover in folder.parent.glob(f"{folder.name}-part-*"):
         shutil.rmtree(leftover, ignore_errors=True)
     part = Path(mkdtemp(prefix=f"{folder.name}-part-", dir=folder.parent))
     try:
-        say(f"fetching Apache Kafka {VERSION} from Maven Central, 45 MB, once")
+        say(f"fetching {of.title} from Maven Central, {of.megabytes} MB, once")
         with _without_requests_noise():
-            jars = _resolve(part / "repository", say)
+            found = _resolve(of, part / "repository", say)
         lines = []
-        for jar in jars:
+        for jar in found:
             with zipfile.ZipFile(jar) as archive:
                 if broken := archive.testzip():
-                    raise LocalKafkaError(_not_fetched(f"{jar.name} is damaged at {broken}"))
+                    raise LocalError(_not_fetched(of, f"{jar.name} is damaged at {broken}"))
             jar.rename(part / jar.name)
             lines.append(f"{jar.name} {(part / jar.name).stat().st_size}\n")
         shutil.rmtree(part / "repository")
@@ -86,18 +130,18 @@ def _fetch(folder: Path, say: Say) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
     except zipfile.BadZipFile as error:
-        raise LocalKafkaError(_not_fetched(str(error))) from None
+        raise LocalError(_not_fetched(of, str(error))) from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _resolve(repository: Path, say: Say) -> list[Path]:
-    """All jars that Kafka needs, as files of a repository that is filled with them."""
+def _resolve(of: Jars, repository: Path, say: Say) -> list[Path]:
+    """The jars and all that they need, as files of a repository that is filled with them."""
     try:
         from jgo.env import EnvironmentBuilder, LinkStrategy  # noqa: PLC0415 - an extra
         from jgo.maven import MavenContext, PythonResolver  # noqa: PLC0415 - as above
     except ImportError:
-        raise LocalKafkaError(
+        raise LocalError(
             "A local Kafka is fetched by the package jgo, which is not here: "
             "pip install 'marketprep[local]', or name a cluster with --bootstrap-servers."
         ) from None
@@ -115,13 +159,13 @@ def _resolve(repository: Path, say: Say) -> list[Path]:
         context=context, link_strategy=LinkStrategy.COPY, cache_dir=repository / "environment"
     )
     try:
-        environment = builder.from_endpoint(_COORDINATES, update=False)
+        environment = builder.from_endpoint("+".join(of.coordinates), update=False)
     except OSError as error:
         if error.strerror:  # of a file; requests' errors have no strerror
             raise
-        raise LocalKafkaError(_not_fetched(_first_line(error))) from None
+        raise LocalError(_not_fetched(of, _first_line(error))) from None
     except (RuntimeError, ValueError) as error:
-        raise LocalKafkaError(_not_fetched(_first_line(error))) from None
+        raise LocalError(_not_fetched(of, _first_line(error))) from None
     return sorted(Path(environment.path).rglob("*.jar"))
 
 
@@ -129,9 +173,9 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def _not_fetched(reason: str) -> str:
+def _not_fetched(of: Jars, reason: str) -> str:
     return (
-        f"Apache Kafka {VERSION} could not be fetched from Maven Central ({reason}): "
+        f"{of.title} could not be fetched from Maven Central ({reason}): "
         "check the network and try again, or name a cluster with --bootstrap-servers."
     )
 

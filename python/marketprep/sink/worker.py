@@ -1,0 +1,100 @@
+"""Kafka Connect's REST API, as far as the sinks need it.
+
+Source: https://kafka.apache.org/documentation/#connect_rest
+"""
+
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+import urllib3
+
+from marketprep.sink.failure import SinkFailure
+
+#: A worker answers a validation within 90 seconds, or says that it cannot.
+_TIMEOUT = urllib3.Timeout(connect=5, read=100)
+
+#: How long workers may be busy with sharing out their tasks.
+_BUSY_SECONDS = 60
+
+
+class Worker:
+    """A worker, or any of several: each knows all connectors."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._pool = urllib3.PoolManager(retries=False, timeout=_TIMEOUT)
+
+    def plugins(self) -> set[str]:
+        """The classes of connectors that it has."""
+        return {row["class"] for row in self._ask("GET", "/connector-plugins")}
+
+    def validate(self, config: Mapping[str, str]) -> dict[str, list[str]]:
+        """What the worker finds wrong with the configuration of a connector, by key."""
+        path = f"/connector-plugins/{quote(config['connector.class'])}/config/validate"
+        values = [row["value"] for row in self._ask("PUT", path, config)["configs"]]
+        return {value["name"]: value["errors"] for value in values if value["errors"]}
+
+    def config(self, name: str) -> dict[str, str] | None:
+        """The configuration of a connector; None if there is none."""
+        config: dict[str, str] | None = self._ask("GET", f"/connectors/{quote(name)}/config")
+        return config
+
+    def put(self, name: str, config: Mapping[str, str]) -> None:
+        """Creates a connector, or changes it."""
+        self._ask("PUT", f"/connectors/{quote(name)}/config", config)
+
+    def status(self, name: str) -> dict[str, Any] | None:
+        """The state of a connector and its tasks; None if there is none, or not yet."""
+        status: dict[str, Any] | None = self._ask("GET", f"/connectors/{quote(name)}/status")
+        return status
+
+    def resume(self, name: str) -> None:
+        """Lets a connector that was paused or stopped go on."""
+        self._ask("PUT", f"/connectors/{quote(name)}/resume")
+
+    def restart_failed(self, name: str) -> None:
+        """Starts again what has failed of a connector and its tasks."""
+        self._ask("POST", f"/connectors/{quote(name)}/restart?includeTasks=true&onlyFailed=true")
+
+    def delete(self, name: str) -> bool:
+        """Removes a connector; whether there was one."""
+        if self.config(name) is None:
+            return False
+        self._ask("DELETE", f"/connectors/{quote(name)}")
+        return True
+
+    def _ask(self, method: str, path: str, content: object = None) -> Any:  # noqa: ANN401 - JSON
+        """What the worker answers; None if there is no such thing."""
+        body = None if content is None else orjson.dumps(content)
+        deadline = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                headers = {"Content-Type": "application/json", "Accept": "application/json"}
+                answer = self._pool.request(method, self.url + path, body=body, headers=headers)
+            except urllib3.exceptions.HTTPError:
+                raise SinkFailure(
+                    f"No Kafka Connect answers at {self.url}: is the worker running, is the "
+                    "address right? (--worker-url, or sink.worker_url)"
+                ) from None
+            if answer.status != HTTPStatus.CONFLICT or time.monotonic() > deadline:
+                return self._read(answer)
+            time.sleep(0.5)  # the workers are just sharing out their tasks
+
+    def _read(self, answer: urllib3.BaseHTTPResponse) -> Any:  # noqa: ANN401 - as above
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        try:
+            content = orjson.loads(answer.data or b"null")
+        except orjson.JSONDecodeError:
+            raise SinkFailure(
+                f"What answers at {self.url} is no Kafka Connect: correct sink.worker_url"
+            ) from None
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            said = content.get("message") if isinstance(content, dict) else None
+            said = str(said or f"HTTP {answer.status}").partition("\n")[0]
+            raise SinkFailure(f"Kafka Connect at {self.url} refuses: {said}")
+        return content

@@ -1,0 +1,173 @@
+"""The sinks: what stands in the buckets, with a real Kafka, a real Kafka Connect and a real S3."""
+
+from datetime import UTC, datetime
+
+import pytest
+from confluent_kafka import Message, Producer
+
+from cluster import wait_until
+from conftest import KINDS, needs_plugin
+from marketprep.settings import REGIONS
+from sinks import Sinks
+
+pytestmark = needs_plugin
+
+#: In Seoul, the 25th begins here.
+MIDNIGHT = int(datetime(2026, 11, 24, 15, tzinfo=UTC).timestamp() * 1000)
+
+
+def values(count: int, of: str = "") -> list[bytes]:
+    return [f'[{{"number":{number},"of":"{of}"}}]'.encode() for number in range(count)]
+
+
+def messages_of(sinks: Sinks, topic: str, partitions: int) -> list[list[Message]]:
+    return [sinks.cluster.consume(topic, partition) for partition in range(partitions)]
+
+
+def test_objects_of_both_kinds_of_all_regions(sinks: Sinks) -> None:
+    sinks.cluster.create_topics()
+    sinks.create_buckets()
+    told = sinks.apply()
+    assert told.count(": created; ") == 2
+    settings = sinks.cluster.settings
+    for row, size in (("ticker", 20), ("orderbook", 50)):
+        messages, objects = {}, 0
+        for region in REGIONS:
+            of = settings.topics.of(region)
+            output = getattr(of, row).output
+            for partition in range(of.partitions):
+                count = size * (1 + partition) + 6 * partition
+                objects += 1 + partition
+                produced = values(count, f"{region} {row} {partition}")
+                sinks.cluster.produce(output, partition, produced, timestamp=MIDNIGHT - 1)
+            messages[output] = messages_of(sinks, output, of.partitions)
+        sinks.wait_for(row, objects)
+        sinks.check(row, messages, size)
+        assert {one.day for one in sinks.objects(row)} == {"2026-11-24"}
+    code, told, _ = sinks.run("status", "--bootstrap-servers", sinks.cluster.address)
+    assert code == 0
+    assert told.count("RUNNING  3 of 3 run") == 2
+    assert told.count(" bytes  ") == 6, "an object of each topic is shown"
+
+
+def test_transactions(sinks: Sinks) -> None:
+    """Aborted messages are in no object, and markers of transactions shift nothing."""
+    topic = sinks.create_topic("transactional", 2)
+    row = {"topics": [topic], "bucket": sinks.bucket("other"), "flush_size": 7}
+    sinks.configure(connectors={"other": row})
+    sinks.create_buckets("other")
+    sinks.apply("other")
+    producer = Producer(
+        {"bootstrap.servers": sinks.cluster.address, "transactional.id": sinks.prefix}
+    )
+    producer.init_transactions()
+    for transaction in range(30):
+        producer.begin_transaction()
+        for number in range(5):
+            producer.produce(topic, f"[{transaction},{number}]", partition=number % 2)
+        if transaction % 3 == 1:
+            producer.flush()
+            producer.abort_transaction()
+        else:
+            producer.commit_transaction()
+    messages = messages_of(sinks, topic, 2)
+    assert [len(of_partition) for of_partition in messages] == [60, 40]
+    sinks.wait_for("other", 60 // 7 + 40 // 7)
+    sinks.check("other", {topic: messages}, 7)
+
+
+def test_the_day_changes_in_seoul(sinks: Sinks) -> None:
+    topic = sinks.create_topic("days", 1)
+    row = {"topics": [topic], "bucket": sinks.bucket("days"), "flush_size": 10}
+    sinks.configure(connectors={"days": row})
+    sinks.create_buckets("days")
+    for number, value in enumerate(values(30)):
+        sinks.cluster.produce(topic, 0, [value], timestamp=MIDNIGHT - 13 + number)
+    sinks.apply("days")
+    sinks.wait_for("days", 4)
+    found = [(one.day, one.offset, one.lines) for one in sinks.objects("days")]
+    produced = values(30)
+    assert found == [
+        ("2026-11-24", 0, produced[:10]),
+        ("2026-11-24", 10, produced[10:13]),
+        ("2026-11-25", 13, produced[13:20]),
+        ("2026-11-25", 20, produced[20:]),
+    ]
+
+
+def test_applying_again(sinks: Sinks) -> None:
+    sinks.cluster.create_topics()
+    sinks.create_buckets()
+    assert sinks.apply().count(": created; ") == 2
+    assert sinks.apply().count(": unchanged; ") == 2
+    sinks.configure(connectors={"ticker": {"bucket": sinks.bucket("ticker"), "flush_size": 5}})
+    told = sinks.apply()
+    assert (told.count(": updated; "), told.count(": unchanged; ")) == (1, 1)
+    topics, partition = sinks.cluster.of("okx", "ticker")
+    sinks.cluster.produce(topics.output, partition, values(12))
+    sinks.wait_for("ticker", 2)
+    code, told, _ = sinks.run("remove", "ticker")
+    assert (code, told) == (0, f"{sinks.prefix}-ticker: removed\n")
+    code, told, _ = sinks.run("remove")
+    assert f"{sinks.prefix}-ticker: is not there\n" in told
+    sinks.cluster.produce(topics.output, partition, values(6))
+    assert sinks.apply().count(": created; ") == 2
+    sinks.wait_for("ticker", 3)
+    messages = sinks.cluster.consume(topics.output, partition)
+    stored = [line for one in sinks.objects("ticker") for line in one.lines]
+    assert stored == [message.value() for message in messages[:15]]
+
+
+def test_a_bucket_that_goes_away(sinks: Sinks) -> None:
+    """A task that has failed says why, and applying starts it again."""
+    topic = sinks.create_topic("away", 1)
+    row = {"topics": [topic], "bucket": sinks.bucket("away"), "flush_size": 1}
+    sinks.configure(connectors={"away": row})
+    sinks.create_buckets("away")
+    sinks.apply("away")
+    sinks.client.delete_bucket(Bucket=sinks.bucket("away"))
+    sinks.cluster.produce(topic, 0, values(3))
+    told = ""
+
+    def has_failed() -> bool:
+        nonlocal told
+        code, _, told = sinks.run("status", "away")
+        return code == 1
+
+    wait_until(has_failed, "the task's end")
+    bucket = sinks.bucket("away")
+    sentence = f"{sinks.prefix}-away: There is no bucket {bucket} at {sinks.store.url}: create it"
+    assert sentence in told
+    sinks.create_buckets("away")
+    assert ": restarted; " in sinks.apply("away")
+    sinks.wait_for("away", 3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_does_not_exist(sinks: Sinks, kind: str) -> None:
+    code, _, told = sinks.run("apply", "nothing")
+    assert (code, told) == (
+        1,
+        "Error: There is no sink nothing: name one of ticker, orderbook (sink.connectors)\n",
+    )
+    sinks.create_buckets("ticker" if kind == "orderbook" else "orderbook")
+    code, _, told = sinks.run("apply")
+    assert code == 1
+    bucket = sinks.bucket(kind)
+    sentence = f"{sinks.prefix}-{kind}: There is no bucket {bucket} at {sinks.store.url}: create it"
+    assert sentence in told, told
+    code, told, errors = sinks.run("status", kind)
+    assert code == 1
+    assert "MISSING" in told
+    assert "`marketprep sink apply` creates it" in errors
+
+
+def test_a_wrong_key(sinks: Sinks) -> None:
+    sinks.create_buckets()
+    sinks.secret = "nothing-of-the-kind"  # noqa: S105 - it opens nothing
+    code, _, told = sinks.run("apply", "ticker")
+    assert code == 1
+    assert (
+        f"{sinks.store.url} refuses the access key for the bucket {sinks.bucket('ticker')}" in told
+    )
+    assert "correct aws.access.key.id and aws.secret.access.key" in told
