@@ -29,14 +29,10 @@ needs_plugin = pytest.mark.skipif(
     not PLUGINS.is_dir(), reason="the S3 sink is not built, for which Maven is needed"
 )
 
+needs_minio = pytest.mark.skipif(not find_minio(), reason="MinIO is not here: `make minio`")
+
 #: The S3 servers that tests work with.
-STORES = [
-    pytest.param(
-        "minio",
-        marks=pytest.mark.skipif(not find_minio(), reason="MinIO is not here: `make minio`"),
-    ),
-    "nanio",
-]
+STORES = [pytest.param("minio", marks=needs_minio), "nanio"]
 
 _TIMESTAMP = re.compile(rb'"timestamp":("[^"]*"|[0-9.]+|null)')
 

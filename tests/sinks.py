@@ -13,7 +13,7 @@ from confluent_kafka import Message
 from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
 
 from cluster import Cluster, wait_until
-from marketprep.local import LocalConnect, LocalStore
+from marketprep.local import LocalConnect, LocalServer, LocalStore
 from marketprep.local.store import store_options
 from marketprep.settings import Settings, load_settings
 
@@ -42,13 +42,11 @@ def local_settings(folder: Path, **options: str) -> Settings:
     return load_settings(options=named | plugins | options)
 
 
-def process_of(server: LocalConnect | LocalStore) -> psutil.Process:
-    """The process that has a server's folder in its command."""
-    port = server.address.rpartition(":")[2]
-    for child in psutil.Process().children(recursive=True):
-        if any(one.laddr.port == int(port) for one in child.net_connections("tcp")):
-            return child
-    raise AssertionError(server.name)
+def kill(server: LocalServer) -> None:
+    """Kills a server, as by kill -9."""
+    process = psutil.Process(server.pid)
+    process.kill()
+    process.wait(30)
 
 
 class Sinks:
@@ -88,6 +86,17 @@ class Sinks:
         }
         self.cluster.configure(sink=content)
 
+    def row(self, name: str, **changed: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
+        """A row of sink.connectors that goes into a bucket of this test's."""
+        return {"bucket": self.bucket(name), **changed}
+
+    def download(self, row: str, folder: Path) -> Path:
+        """Copies all objects of a bucket into a folder, by their names."""
+        for name in self.names(row):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            self.client.download_file(self.bucket(row), name, str(folder / name))
+        return folder
+
     def create_buckets(self, *rows: str) -> None:
         for row in rows or ("ticker", "orderbook"):
             self.client.create_bucket(Bucket=self.bucket(row))
@@ -115,7 +124,9 @@ class Sinks:
     def names(self, row: str) -> list[str]:
         """The names of all objects in a bucket."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket(row))
-        return [one["Key"] for page in pages for one in page.get("Contents", ())]
+        names = [one["Key"] for page in pages for one in page.get("Contents", ())]
+        # a nanio that was killed lists what it had half written as an object of this name
+        return [name for name in names if "/.tmp." not in name]
 
     def objects(self, row: str) -> list[Stored]:
         """All objects of a bucket, by topic, partition and offset."""

@@ -1,12 +1,17 @@
 """The sinks: what stands in the buckets, with a real Kafka, a real Kafka Connect and a real S3."""
 
+import json
 from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 from confluent_kafka import Message, Producer
 
 from cluster import wait_until
-from conftest import KINDS, needs_plugin
+from conftest import EXCHANGES, KINDS, needs_plugin
 from marketprep.settings import REGIONS
 from sinks import Sinks
 
@@ -48,6 +53,57 @@ def test_objects_of_both_kinds_of_all_regions(sinks: Sinks) -> None:
     assert code == 0
     assert told.count("RUNNING  3 of 3 run") == 2
     assert told.count(" bytes  ") == 6, "an object of each topic is shown"
+
+
+def test_records_of_the_service_read_with_duckdb(sinks: Sinks, tmp_path: Path) -> None:
+    """Readers of the buckets find the records of the topics, digit by digit."""
+    sinks.configure(connectors={row: sinks.row(row, flush_size=1) for row in KINDS})
+    sinks.cluster.create_topics()
+    sinks.create_buckets()
+    sinks.apply()
+    fed = ("simulate", "topics", "--megabytes", "0.05", "--seed", "7")
+    assert sinks.cluster.marketprep(*fed).returncode == 0
+    assert "rejected 0" in sinks.cluster.run_until_end()
+    summed = {"ticker": "$.data[0].trade_price", "orderbook": "$.total_bid_volume"}
+    for kind in KINDS:
+        messages = [
+            message
+            for exchange in EXCHANGES
+            for topics, partition in [sinks.cluster.of(exchange, kind)]
+            for message in sinks.cluster.consume(topics.output, partition)
+        ]
+        records = [record for message in messages for record in parse_array(message.value())]
+        sinks.wait_for(kind, len(messages))
+        folder = sinks.download(kind, tmp_path / kind)
+        found = (
+            duckdb.connect()
+            .execute(
+                f"""
+            with records as (
+                select unnest(json) as record
+                from read_json(
+                    '{folder}/topics/*/year=*/month=*/day=*/*.json.gz',
+                    format = 'newline_delimited', records = 'false', columns = {{json: 'JSON[]'}}
+                )
+            )
+            select count(*), sum(cast(record ->> '{summed[kind]}' as decimal(38, 12)))
+            from records
+            """  # noqa: S608 - a test's own texts
+            )
+            .fetchall()
+        )
+        values = [
+            record["data"][0]["trade_price"] if kind == "ticker" else record["total_bid_volume"]
+            for record in records
+        ]
+        assert len(records) > 500
+        assert found == [(len(records), sum(map(Decimal, values)))]
+
+
+def parse_array(value: bytes | None) -> list[Any]:
+    """The records of a message, their numbers as text."""
+    records: list[Any] = json.loads(value or b"", parse_float=str, parse_int=str)
+    return records
 
 
 def test_transactions(sinks: Sinks) -> None:

@@ -32,11 +32,10 @@ appender.console.layout.pattern = %d %p %c %m%n
 """
 
 
+#: What workers of a group keep on Kafka, a topic each.
+_WORKER_TOPICS = ("config", "offset", "status")
+
 _WORKER = {
-    "group.id": "marketprep-connect",
-    "config.storage.topic": "marketprep-connect-configs",
-    "offset.storage.topic": "marketprep-connect-offsets",
-    "status.storage.topic": "marketprep-connect-status",
     "config.storage.replication.factor": "1",
     "offset.storage.replication.factor": "1",
     "status.storage.replication.factor": "1",
@@ -63,9 +62,14 @@ def write_broker(folder: Path, port: int, controller_port: int) -> Path:
     return _write(folder, properties)
 
 
-def write_worker(folder: Path, port: int, bootstrap_servers: str, plugins: Path) -> Path:
+def write_worker(
+    folder: Path, port: int, bootstrap_servers: str, group_id: str, plugins: Path
+) -> Path:
     """Writes a worker's files of configuration; that of its properties."""
+    topics = {f"{what}.storage.topic": f"{group_id}-{what}" for what in _WORKER_TOPICS}
     properties = _WORKER | {
+        "group.id": group_id,
+        **topics,
         "bootstrap.servers": bootstrap_servers,
         "listeners": f"http://127.0.0.1:{port}",
         "rest.advertised.host.name": "127.0.0.1",

@@ -27,9 +27,16 @@ class LocalConnect(LocalServer):
     log_name = "worker.log"
     remedy = "`marketprep local` starts another one"
 
-    def __init__(self, settings: LocalConnectSettings, bootstrap_servers: str, say: Say) -> None:
+    def __init__(
+        self,
+        settings: LocalConnectSettings,
+        bootstrap_servers: str,
+        say: Say,
+        group_id: str = "marketprep-connect",
+    ) -> None:
         super().__init__(settings.data_folder, settings.port, say)
         self._settings = settings
+        self._group_id = group_id
         self._bootstrap_servers = bootstrap_servers
         self._java = self._jars = ""
         self._plugins = Path()
@@ -39,7 +46,8 @@ class LocalConnect(LocalServer):
         self._plugins = self._settings.plugin_folder or sink_plugin(self._say)
 
     def _command(self, port: int) -> list[str]:
-        properties = write_worker(self.folder, port, self._bootstrap_servers, self._plugins)
+        servers, group_id = self._bootstrap_servers, self._group_id
+        properties = write_worker(self.folder, port, servers, group_id, self._plugins)
         command = java_command(self._java, self._jars, self._settings.heap_mb, self.folder)
         quick = "-XX:TieredStopAtLevel=1"  # it starts in half the time, and S3 is what it waits for
         main = "org.apache.kafka.connect.cli.ConnectDistributed"

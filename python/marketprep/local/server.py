@@ -79,6 +79,11 @@ class LocalServer(ABC):
     def __exit__(self, *_: object) -> None:
         self.stop()
 
+    @property
+    def pid(self) -> int | None:
+        """The server's process; None before it has started."""
+        return self._process.pid if self._process else None
+
     def ended(self) -> str | None:
         """What became of a server that has ended by itself; None while it runs."""
         code = self._process.poll() if self._process else None

@@ -13,8 +13,10 @@ _LOOK_SECONDS = 0.2
 
 #: So long a connector must run before it is believed.
 _STEADY_SECONDS = 1.0
-#: So long a worker may take until it forgets why tasks had failed before they were started again.
+#: For so long, what tasks say may be why they had failed before; they are started again meanwhile,
+#: as a task that fails leaves its partitions to the next one, which then fails too.
 _RESTART_SECONDS = 15.0
+_RESTART_AGAIN_SECONDS = 3.0
 
 Say = Callable[[str], None]
 
@@ -76,7 +78,7 @@ def _put(worker: Worker, connector: Connector) -> str:
 
 
 def _wait(worker: Worker, errors_before: Mapping[str, str], seconds: float) -> None:
-    begin = time.monotonic()
+    begin = restarted = time.monotonic()
     steady_since: float | None = None
     while True:
         states = {name: state_of(worker.status(name)) for name in errors_before}
@@ -93,6 +95,10 @@ def _wait(worker: Worker, errors_before: Mapping[str, str], seconds: float) -> N
                 raise SinkFailure(f"{name} has failed: {state.error}")
             if not state.is_running and now - begin > seconds:
                 raise SinkFailure(_late(name, state, seconds))
+            if state.error and now - restarted >= _RESTART_AGAIN_SECONDS:
+                worker.restart_failed(name)
+        if now - restarted >= _RESTART_AGAIN_SECONDS:
+            restarted = now
         time.sleep(_LOOK_SECONDS)
 
 
