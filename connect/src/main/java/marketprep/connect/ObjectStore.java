@@ -13,7 +13,16 @@ interface ObjectStore {
   record Label(long nextOffset, String digest) {}
 
   /**
-   * Puts an object, if there is none of this name.
+   * The label of an object; empty if there is none of this name.
+   *
+   * @throws org.apache.kafka.connect.errors.RetriableException if the store cannot be reached
+   * @throws StoreException if the store refuses, or the object has no label
+   */
+  Optional<Label> find(String name);
+
+  /**
+   * Puts an object, if there is none of this name. A store that does not know of such a condition
+   * overwrites it.
    *
    * @return the label of the object that was there already; empty if this one was put
    * @throws org.apache.kafka.connect.errors.RetriableException if the store cannot be reached

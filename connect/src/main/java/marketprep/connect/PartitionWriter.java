@@ -30,6 +30,9 @@ import org.apache.kafka.connect.sink.SinkRecord;
  * in one object.
  */
 final class PartitionWriter {
+  private static final String REMEDY =
+      "Move the old objects away, or name another topics.dir or bucket, and start the task again";
+
   private record Line(long offset, long timestamp, String path, byte[] bytes) {}
 
   private final TopicPartition partition;
@@ -54,6 +57,12 @@ final class PartitionWriter {
   /** How many lines are a group that is to be put; 0 while it may still grow. */
   private int complete;
 
+  /**
+   * Whether there may be objects of those who had the partition before. While there may, they are
+   * looked for, as not every store minds that an object is to be put only if there is none.
+   */
+  private boolean mayExist = true;
+
   PartitionWriter(TopicPartition partition, S3SinkConfig config, ObjectStore store) {
     this.partition = partition;
     this.config = config;
@@ -69,15 +78,30 @@ final class PartitionWriter {
     return storedOffset;
   }
 
+  /** Whether all that was taken is stored. */
+  boolean isEmpty() {
+    return lines.isEmpty();
+  }
+
   /**
    * Takes the next message, and puts groups that it completes.
    *
    * <p>If it throws a RetriableException, nothing is lost: messages that are delivered again are
    * known, and the group is put at the next call.
+   *
+   * @param isRepeated whether the message may have been delivered before
+   * @throws StoreException if messages begin anew: what they say now is not what was taken
    */
-  void take(SinkRecord message) {
+  void take(SinkRecord message, boolean isRepeated) {
     putComplete();
     if (message.originalKafkaOffset() < nextOffset) {
+      if (!isRepeated) {
+        throw new StoreException(
+            S3SinkConfig.TOPICS_DIR,
+            "%s begins anew at offset %d: the topic was made anew or has lost messages. %s"
+                .formatted(partition, message.originalKafkaOffset(), REMEDY),
+            null);
+      }
       return;
     }
     if (message.value() == null) {
@@ -85,7 +109,7 @@ final class PartitionWriter {
       return;
     }
     Line line = line(message);
-    if (endsBefore(line)) {
+    while (endsBefore(line)) {
       complete = lines.size();
       putComplete();
     }
@@ -128,7 +152,8 @@ final class PartitionWriter {
     Long timestamp = message.timestamp();
     if (timestamp == null || timestamp < 0) {
       throw new DataException(
-          "The message at offset %d of %s has no time, so no folder".formatted(offset, partition));
+          "The message at offset %d of %s has no time, so no folder: let producers set one"
+              .formatted(offset, partition));
     }
     return new Line(offset, timestamp, paths.of(timestamp), format.line(message));
   }
@@ -173,7 +198,7 @@ final class PartitionWriter {
       byte[] content = concatenated(object.getValue());
       Label label = new Label(end, digest(content));
       String name = name(object.getKey(), object.getValue().get(0).offset);
-      Optional<Label> there = store.putIfAbsent(name, compressed(content), label);
+      Optional<Label> there = put(name, content, label);
       if (there.isPresent() && isFirst && there.get().nextOffset() != end) {
         knownEnd = OptionalLong.of(there.get().nextOffset());
         complete = completed();
@@ -191,6 +216,18 @@ final class PartitionWriter {
     complete = completed();
   }
 
+  /** Puts an object, if there is none; else the label of that. */
+  private Optional<Label> put(String name, byte[] content, Label label) {
+    if (mayExist) {
+      Optional<Label> there = store.find(name);
+      if (there.isPresent()) {
+        return there;
+      }
+      mayExist = false;
+    }
+    return store.putIfAbsent(name, compressed(content), label);
+  }
+
   /** An object that says it ends before it begins is none of ours. */
   private void refuseEmpty(String name) {
     if (below(knownEnd.getAsLong()) == 0) {
@@ -203,8 +240,9 @@ final class PartitionWriter {
         S3SinkConfig.TOPICS_DIR,
         "The object "
             + name
-            + " is there already, with other messages: the topic was made anew."
-            + " Move the old objects away, or name another topics.dir or bucket",
+            + " is there already, with other lines: the topic was made anew, or their format was"
+            + " another one. "
+            + REMEDY,
         null);
   }
 

@@ -1,9 +1,11 @@
 package marketprep.connect;
 
 import java.net.URI;
+import java.net.URISyntaxException;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.apache.kafka.common.config.ConfigException;
 import org.apache.kafka.connect.errors.RetriableException;
 import software.amazon.awssdk.auth.credentials.AwsBasicCredentials;
@@ -25,12 +27,21 @@ final class S3ObjectStore implements ObjectStore, AutoCloseable {
   private static final String NEXT_OFFSET = "next-offset";
   private static final String DIGEST = "sha256";
 
+  private static final int LAST_PORT = 65_535;
+
+  /** What may pass, though the store answers with a status of what does not. */
+  private static final Set<String> PASSING =
+      Set.of("RequestTimeout", "ExpiredToken", "IncompleteBody", "OperationAborted");
+
+  private static final int TEMPORARY_REDIRECT = 307;
   private static final int FORBIDDEN = 403;
   private static final int NOT_FOUND = 404;
   private static final int REQUEST_TIMEOUT = 408;
   private static final int CONFLICT = 409;
   private static final int PRECONDITION_FAILED = 412;
+  private static final int TOO_EARLY = 425;
   private static final int TOO_MANY_REQUESTS = 429;
+  private static final int CLIENT_CLOSED_REQUEST = 499;
   private static final int SERVER_ERROR = 500;
   private static final int NOT_IMPLEMENTED = 501;
 
@@ -55,10 +66,12 @@ final class S3ObjectStore implements ObjectStore, AutoCloseable {
                     .build())
             .overrideConfiguration(
                 options ->
-                    options.retryStrategy(
-                        StandardRetryStrategy.builder()
-                            .maxAttempts(config.getInt(S3SinkConfig.RETRIES) + 1)
-                            .build()));
+                    options
+                        .apiCallTimeout(Duration.ofSeconds(60))
+                        .retryStrategy(
+                            StandardRetryStrategy.builder()
+                                .maxAttempts(config.getInt(S3SinkConfig.RETRIES) + 1)
+                                .build()));
     endpoint.ifPresent(builder::endpointOverride);
     client = builder.build();
   }
@@ -69,11 +82,26 @@ final class S3ObjectStore implements ObjectStore, AutoCloseable {
     if (url == null || url.isEmpty()) {
       return Optional.empty();
     }
-    if (!url.matches("https?://[^/\\s]+/?")) {
-      throw new ConfigException(
-          S3SinkConfig.STORE_URL + " " + url + " is none: name one such as http://minio:9000");
+    try {
+      URI endpoint = new URI(url);
+      boolean isHttp = "http".equals(endpoint.getScheme()) || "https".equals(endpoint.getScheme());
+      if (isHttp && endpoint.getHost() != null && isPlain(endpoint)) {
+        return Optional.of(endpoint);
+      }
+    } catch (URISyntaxException error) {
+      // told below
     }
-    return Optional.of(URI.create(url));
+    throw new ConfigException(
+        S3SinkConfig.STORE_URL
+            + " is no address of a store: name one such as http://minio:9000, with a host of"
+            + " letters, digits, hyphens and dots, and without a user");
+  }
+
+  private static boolean isPlain(URI endpoint) {
+    return endpoint.getUserInfo() == null
+        && endpoint.getPort() <= LAST_PORT
+        && endpoint.getRawPath().matches("/?")
+        && endpoint.getQuery() == null;
   }
 
   private static AwsCredentialsProvider credentials(S3SinkConfig config) {
@@ -122,12 +150,18 @@ final class S3ObjectStore implements ObjectStore, AutoCloseable {
   }
 
   private Label label(String name) {
+    return find(name)
+        .orElseThrow(() -> new RetriableException("The object " + name + " has just gone"));
+  }
+
+  @Override
+  public Optional<Label> find(String name) {
     Map<String, String> metadata;
     try {
       metadata = client.headObject(request -> request.bucket(bucket).key(name)).metadata();
     } catch (S3Exception error) {
       if (error.statusCode() == NOT_FOUND) {
-        throw new RetriableException("The object " + name + " has just gone", error);
+        return Optional.empty(); // or there is no bucket, as putting will tell
       }
       throw failure(error);
     } catch (SdkException error) {
@@ -139,11 +173,11 @@ final class S3ObjectStore implements ObjectStore, AutoCloseable {
           S3SinkConfig.TOPICS_DIR,
           "The object "
               + name
-              + " is there already, but this sink has not put it: remove it, or"
-              + " name another topics.dir or bucket",
+              + " is there already, but this sink has not put it: remove it, or name another"
+              + " topics.dir or bucket",
           null);
     }
-    return new Label(Long.parseLong(nextOffset), metadata.get(DIGEST));
+    return Optional.of(new Label(Long.parseLong(nextOffset), metadata.get(DIGEST)));
   }
 
   private RuntimeException failure(S3Exception error) {
@@ -152,16 +186,31 @@ final class S3ObjectStore implements ObjectStore, AutoCloseable {
 
   /** Whether the same request would be refused again, as long as nobody changes anything. */
   private static boolean isFinal(S3Exception error) {
+    if (PASSING.contains(code(error))
+        || error.isClockSkewException()
+        || error.isThrottlingException()) {
+      return false;
+    }
     return switch (error.statusCode()) {
-      case REQUEST_TIMEOUT, CONFLICT, TOO_MANY_REQUESTS -> false;
+      case TEMPORARY_REDIRECT,
+          REQUEST_TIMEOUT,
+          CONFLICT,
+          TOO_EARLY,
+          TOO_MANY_REQUESTS,
+          CLIENT_CLOSED_REQUEST ->
+          false;
       case NOT_IMPLEMENTED -> true;
-      default -> error.statusCode() < SERVER_ERROR && !error.isClockSkewException();
+      default -> error.statusCode() < SERVER_ERROR;
     };
   }
 
+  private static String code(S3Exception error) {
+    String code = error.awsErrorDetails() == null ? null : error.awsErrorDetails().errorCode();
+    return code == null || code.isEmpty() ? "HTTP " + error.statusCode() : code;
+  }
+
   private StoreException refusal(S3Exception error) {
-    String code = error.awsErrorDetails() == null ? "" : error.awsErrorDetails().errorCode();
-    String said = code == null || code.isEmpty() ? "HTTP " + error.statusCode() : code;
+    String said = code(error);
     if (error.statusCode() == NOT_FOUND) {
       String text = "There is no bucket " + bucket + " at " + where + ": create it, or correct ";
       return new StoreException(S3SinkConfig.BUCKET, text + S3SinkConfig.BUCKET, error);

@@ -71,6 +71,8 @@ final class S3SinkConfig extends AbstractConfig {
           Map.entry("store.kafka.keys", List.of("false")),
           Map.entry("store.kafka.headers", List.of("false")),
           Map.entry("schema.compatibility", List.of("NONE")),
+          Map.entry("json.decimal.format", List.of("NUMERIC")),
+          Map.entry("s3.schema.partition.affix.type", List.of("NONE")),
           Map.entry("storage.class", List.of("io.confluent.connect.s3.storage.S3Storage")),
           Map.entry("s3.ssea.name", List.of("")),
           Map.entry("s3.sse.customer.key", List.of("")),

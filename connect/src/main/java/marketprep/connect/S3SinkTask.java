@@ -13,11 +13,17 @@ import org.apache.kafka.connect.sink.SinkTask;
 
 /** Stores the partitions that a worker gives it. */
 public final class S3SinkTask extends SinkTask {
+  /** How long a delivery may take, so that the consumer is not thought dead. */
+  private static final long LONGEST_MS = 60_000;
+
   private final Map<TopicPartition, PartitionWriter> writers = new HashMap<>();
   private final Clock clock;
   private S3SinkConfig config;
   private ObjectStore store;
   private long nextRotation = Long.MAX_VALUE;
+
+  /** Whether the last delivery was not finished, so that the worker delivers the same again. */
+  private boolean isUnfinished;
 
   /** A task of a worker. */
   public S3SinkTask() {
@@ -48,6 +54,7 @@ public final class S3SinkTask extends SinkTask {
 
   @Override
   public void put(Collection<SinkRecord> messages) {
+    long end = clock.millis() + LONGEST_MS;
     try {
       writers.values().forEach(PartitionWriter::putComplete);
       if (clock.millis() >= nextRotation) {
@@ -55,10 +62,16 @@ public final class S3SinkTask extends SinkTask {
         planRotation();
       }
       for (SinkRecord message : messages) {
-        writers.get(partition(message)).take(message);
+        if (clock.millis() > end) {
+          throw new RetriableException("The store is slow: the rest of the messages follows");
+        }
+        writers.get(partition(message)).take(message, isUnfinished);
       }
+      isUnfinished = false;
     } catch (RetriableException error) {
-      context.timeout(config.getLong(S3SinkConfig.RETRY_BACKOFF_MS));
+      isUnfinished = true;
+      long backoff = clock.millis() > end ? 0 : config.getLong(S3SinkConfig.RETRY_BACKOFF_MS);
+      context.timeout(Math.max(1, backoff)); // with 0, workers wait until they commit
       throw error;
     }
     if (nextRotation < Long.MAX_VALUE) {
@@ -74,10 +87,17 @@ public final class S3SinkTask extends SinkTask {
     long interval = config.getLong(S3SinkConfig.ROTATE_SCHEDULE_INTERVAL_MS);
     if (interval > 0) {
       nextRotation = Zones.truncate(clock.millis(), interval, config.zone()) + interval;
+      while (nextRotation <= clock.millis()) { // an hour that comes twice in autumn
+        nextRotation += interval;
+      }
     }
   }
 
-  /** The offsets of what is stored, whatever was delivered. */
+  /**
+   * The offsets of what is stored, whatever was delivered.
+   *
+   * <p>Where nothing waits to be stored, that is all of it, with what was filtered out on the way.
+   */
   @Override
   public Map<TopicPartition, OffsetAndMetadata> preCommit(
       Map<TopicPartition, OffsetAndMetadata> delivered) {
@@ -85,7 +105,10 @@ public final class S3SinkTask extends SinkTask {
     writers.forEach(
         (partition, writer) -> {
           OptionalLong offset = writer.storedOffset();
-          if (offset.isPresent()) {
+          OffsetAndMetadata all = delivered.get(partition);
+          if (writer.isEmpty() && all != null && all.offset() >= offset.orElse(0)) {
+            stored.put(partition, all);
+          } else if (offset.isPresent()) {
             stored.put(partition, new OffsetAndMetadata(offset.getAsLong()));
           }
         });

@@ -30,13 +30,24 @@ class ExactlyOnceTest {
   private MemoryStore store;
   private List<SinkRecord> log;
   private long committed;
+  private boolean hasZombies;
   private PartitionWriter zombie;
   private long zombieAt;
 
   @Test
   void eachMessageIsInOneObject() {
-    for (int seed = 0; seed < 5_000; seed++) {
-      begin(seed);
+    run(5_000, true);
+  }
+
+  /** A store that overwrites cannot tell of those who were given up and go on nevertheless. */
+  @Test
+  void alsoInAStoreThatKnowsNoConditions() {
+    run(5_000, false);
+  }
+
+  private void run(int seeds, boolean knowsConditions) {
+    for (int seed = 0; seed < seeds; seed++) {
+      begin(seed, knowsConditions);
       try {
         for (int life = 1; life < LIVES; life++) {
           live(random.nextInt(2 * log.size()), false);
@@ -49,9 +60,10 @@ class ExactlyOnceTest {
     }
   }
 
-  private void begin(int seed) {
+  private void begin(int seed, boolean knowsConditions) {
     random = new Random(seed);
-    store = new MemoryStore();
+    hasZombies = knowsConditions;
+    store = new MemoryStore(knowsConditions);
     log = log(1 + random.nextInt(60));
     committed = 0;
     zombie = null;
@@ -84,7 +96,7 @@ class ExactlyOnceTest {
     if (isLast) {
       writer.rotate();
       committed = Math.max(committed, writer.storedOffset().orElse(committed));
-    } else if (random.nextBoolean()) {
+    } else if (hasZombies && random.nextBoolean()) {
       zombie = writer;
       zombieAt = next;
     }
@@ -120,7 +132,7 @@ class ExactlyOnceTest {
       Fault[] faults = Fault.values();
       store.plan(attempt < 3 ? faults[random.nextInt(3)] : Fault.NONE);
       try {
-        writer.take(message);
+        writer.take(message, attempt > 0 || writer == zombie); // which may have failed with it
         if (random.nextInt(8) == 0) {
           writer.rotate();
         }

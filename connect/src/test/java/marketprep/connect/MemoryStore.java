@@ -20,12 +20,28 @@ final class MemoryStore implements ObjectStore {
 
   private record Stored(byte[] content, Label label) {}
 
+  private final boolean knowsConditions;
   private final Map<String, Stored> objects = new TreeMap<>();
+  private Runnable action = () -> {};
   private final Deque<Fault> faults = new ArrayDeque<>();
+
+  MemoryStore() {
+    this(true);
+  }
+
+  /** A store that may overwrite objects though it is told not to. */
+  MemoryStore(boolean knowsConditions) {
+    this.knowsConditions = knowsConditions;
+  }
 
   /** What goes wrong at the next puts, one each. */
   void plan(Fault... faults) {
     this.faults.addAll(List.of(faults));
+  }
+
+  /** Does something whenever an object is put. */
+  void whenPut(Runnable action) {
+    this.action = action;
   }
 
   /** Lets nothing go wrong any more. */
@@ -34,12 +50,22 @@ final class MemoryStore implements ObjectStore {
   }
 
   @Override
+  public Optional<Label> find(String name) {
+    return Optional.ofNullable(objects.get(name)).map(Stored::label);
+  }
+
+  @Override
   public Optional<Label> putIfAbsent(String name, byte[] content, Label label) {
+    action.run();
     Fault fault = faults.isEmpty() ? Fault.NONE : faults.remove();
     if (fault == Fault.BEFORE) {
       throw new RetriableException("out of order");
     }
-    Stored there = objects.putIfAbsent(name, new Stored(content, label));
+    Stored stored = new Stored(content, label);
+    Stored there = knowsConditions ? objects.putIfAbsent(name, stored) : null;
+    if (!knowsConditions) {
+      objects.put(name, stored);
+    }
     if (fault == Fault.AFTER) {
       throw new RetriableException("the answer is lost");
     }

@@ -33,7 +33,7 @@ class PartitionWriterTest {
 
   private static void take(PartitionWriter writer, long first, long last) {
     for (long offset = first; offset <= last; offset++) {
-      writer.take(message(offset, MIDNIGHT + offset));
+      writer.take(message(offset, MIDNIGHT + offset), true);
     }
   }
 
@@ -57,10 +57,10 @@ class PartitionWriterTest {
   @Test
   void aGroupOfTwoDaysIsTwoObjects() {
     PartitionWriter writer = writer();
-    writer.take(message(0, MIDNIGHT - 1));
-    writer.take(message(1, MIDNIGHT));
-    writer.take(message(2, MIDNIGHT - 1));
-    writer.take(message(3, MIDNIGHT));
+    writer.take(message(0, MIDNIGHT - 1), true);
+    writer.take(message(1, MIDNIGHT), true);
+    writer.take(message(2, MIDNIGHT - 1), true);
+    writer.take(message(3, MIDNIGHT), true);
     assertEquals(List.of(DAY_23 + "0000000000.json", DAY_24 + "0000000001.json"), store.names());
     assertEquals(List.of("0", "2"), store.lines(DAY_23 + "0000000000.json"));
     assertEquals(List.of("1"), store.lines(DAY_24 + "0000000001.json"));
@@ -70,12 +70,12 @@ class PartitionWriterTest {
   @Test
   void timeOfMessagesEndsAGroup() {
     PartitionWriter writer = writer("rotate.interval.ms", "1000");
-    writer.take(message(0, MIDNIGHT + 5));
-    writer.take(message(1, MIDNIGHT + 1004));
+    writer.take(message(0, MIDNIGHT + 5), true);
+    writer.take(message(1, MIDNIGHT + 1004), true);
     assertEquals(List.of(), store.names());
-    writer.take(message(2, MIDNIGHT + 1005));
+    writer.take(message(2, MIDNIGHT + 1005), true);
     assertEquals(List.of("0", "1"), store.lines(DAY_24 + "0000000000.json"));
-    writer.take(message(3, MIDNIGHT - 1));
+    writer.take(message(3, MIDNIGHT - 1), true);
     assertEquals(List.of("2"), store.lines(DAY_24 + "0000000002.json"));
     assertEquals(OptionalLong.of(3), writer.storedOffset());
   }
@@ -121,12 +121,33 @@ class PartitionWriterTest {
   void aTopicThatWasMadeAnewOverwritesNothing() {
     take(writer(), 0, 2);
     PartitionWriter writer = writer();
-    writer.take(message(0, MIDNIGHT, "other".getBytes(StandardCharsets.UTF_8)));
-    writer.take(message(1, MIDNIGHT));
+    writer.take(message(0, MIDNIGHT, "other".getBytes(StandardCharsets.UTF_8)), true);
+    writer.take(message(1, MIDNIGHT), true);
     StoreException error =
-        assertThrows(StoreException.class, () -> writer.take(message(2, MIDNIGHT)));
+        assertThrows(StoreException.class, () -> writer.take(message(2, MIDNIGHT), true));
     assertTrue(error.getMessage().contains("made anew"), error.getMessage());
     assertEquals(List.of("0", "1", "2"), store.lines(DAY_24 + "0000000000.json"));
+  }
+
+  @Test
+  void messagesThatBeginAnewAreNotPassedOver() {
+    PartitionWriter writer = writer();
+    take(writer, 0, 4);
+    StoreException error =
+        assertThrows(StoreException.class, () -> writer.take(message(0, MIDNIGHT), false));
+    assertTrue(error.getMessage().startsWith("prices-3 begins anew at offset 0"));
+  }
+
+  @Test
+  void aGroupThatIsSplitEndsByTimeToo() {
+    PartitionWriter first = writer("rotate.interval.ms", "1000");
+    take(first, 0, 1);
+    first.rotate();
+    PartitionWriter second = writer("flush.size", "9", "rotate.interval.ms", "1000");
+    take(second, 0, 3);
+    second.take(message(4, MIDNIGHT + 86_400_000), true);
+    assertEquals(List.of("2", "3"), store.lines(DAY_24 + "0000000002.json"));
+    assertEquals(OptionalLong.of(4), second.storedOffset());
   }
 
   @Test
@@ -138,12 +159,12 @@ class PartitionWriterTest {
 
   @Test
   void messagesWithoutValueAreRefusedOrPassedOver() {
-    assertThrows(DataException.class, () -> writer().take(message(0, MIDNIGHT, null)));
+    assertThrows(DataException.class, () -> writer().take(message(0, MIDNIGHT, null), true));
     PartitionWriter writer = writer("behavior.on.null.values", "ignore");
-    writer.take(message(0, MIDNIGHT, null));
+    writer.take(message(0, MIDNIGHT, null), true);
     assertEquals(OptionalLong.of(1), writer.storedOffset());
     take(writer, 1, 2);
-    writer.take(message(3, MIDNIGHT, null));
+    writer.take(message(3, MIDNIGHT, null), true);
     assertEquals(OptionalLong.of(1), writer.storedOffset());
     take(writer, 4, 4);
     assertEquals(List.of("1", "2", "4"), store.lines(DAY_24 + "0000000001.json"));
@@ -152,13 +173,13 @@ class PartitionWriterTest {
 
   @Test
   void messagesWithoutTimeAreRefused() {
-    assertThrows(DataException.class, () -> writer().take(message(0, -1)));
+    assertThrows(DataException.class, () -> writer().take(message(0, -1), true));
   }
 
   @Test
   void valuesThatAreNotBytesAreRefused() {
     DataException error =
-        assertThrows(DataException.class, () -> writer().take(message(0, MIDNIGHT, "text")));
+        assertThrows(DataException.class, () -> writer().take(message(0, MIDNIGHT, "text"), true));
     assertTrue(error.getMessage().contains("value.converter"), error.getMessage());
   }
 
@@ -183,9 +204,9 @@ class PartitionWriterTest {
   void jsonFormatWritesWhatTheConverterMade() {
     PartitionWriter writer =
         writer("format.class", "io.confluent.connect.s3.format.json.JsonFormat");
-    writer.take(message(0, MIDNIGHT, Map.of("price", 1L)));
-    writer.take(message(1, MIDNIGHT, List.of("a", true)));
-    writer.take(message(2, MIDNIGHT, "a \"text\""));
+    writer.take(message(0, MIDNIGHT, Map.of("price", 1L)), true);
+    writer.take(message(1, MIDNIGHT, List.of("a", true)), true);
+    writer.take(message(2, MIDNIGHT, "a \"text\""), true);
     assertEquals(
         List.of("{\"price\":1}", "[\"a\",true]", "\"a \\\"text\\\"\""),
         store.lines(DAY_24 + "0000000000.json"));
@@ -194,7 +215,7 @@ class PartitionWriterTest {
   @Test
   void buffersAreBytesToo() {
     PartitionWriter writer = writer("flush.size", "1", "format.bytearray.separator", ";");
-    writer.take(message(0, MIDNIGHT, ByteBuffer.wrap("x".getBytes(StandardCharsets.UTF_8))));
+    writer.take(message(0, MIDNIGHT, ByteBuffer.wrap("x".getBytes(StandardCharsets.UTF_8))), true);
     assertEquals(List.of("x;"), store.lines(DAY_24 + "0000000000.json"));
   }
 }

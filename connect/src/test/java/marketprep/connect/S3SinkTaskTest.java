@@ -108,8 +108,40 @@ class S3SinkTaskTest {
     assertEquals(List.of("0", "1"), store.lines(store.names().get(0)));
     assertEquals(600_000, timeout);
     clock.now = MIDNIGHT + 2_400_000;
-    task.put(List.of());
+    task.put(List.of(message(3, MIDNIGHT)));
     assertEquals(Map.of(PARTITION, new OffsetAndMetadata(3)), committed(task));
+  }
+
+  @Test
+  void theClockGoesOnInAnHourThatComesTwice() {
+    clock.now = Instant.parse("2026-11-01T06:30:00Z").toEpochMilli();
+    task("timezone", "America/New_York", "rotate.schedule.interval.ms", "900000").put(List.of());
+    assertEquals(900_000, timeout);
+  }
+
+  @Test
+  void whereNothingWaitsAllThatWasDeliveredIsCommitted() {
+    S3SinkTask task = task();
+    assertEquals(Map.of(PARTITION, new OffsetAndMetadata(999)), committed(task));
+  }
+
+  @Test
+  void aSlowStoreDoesNotHoldUpTheConsumer() {
+    S3SinkTask task = task("flush.size", "1");
+    store.whenPut(() -> clock.now += 61_000);
+    var messages = List.of(message(0, MIDNIGHT), message(1, MIDNIGHT), message(2, MIDNIGHT));
+    assertThrows(RetriableException.class, () -> task.put(messages));
+    assertEquals(1, timeout);
+    assertThrows(RetriableException.class, () -> task.put(messages));
+    task.put(messages);
+    assertEquals(3, store.names().size());
+  }
+
+  @Test
+  void messagesThatBeginAnewAreAnError() {
+    S3SinkTask task = task();
+    task.put(List.of(message(0, MIDNIGHT), message(1, MIDNIGHT)));
+    assertThrows(StoreException.class, () -> task.put(List.of(message(0, MIDNIGHT))));
   }
 
   @Test
