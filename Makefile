@@ -40,11 +40,14 @@ local: develop $(SINK_JAR) ## The whole way on this machine, to objects in S3 th
 
 connect-plugin: $(SINK_JAR) ## Build the S3 sink for Kafka Connect into connect/target/plugins
 
-$(SINK_JAR): $(shell find connect/src connect/pom.xml)
+$(SINK_JAR): $(shell find connect/src connect/pom.xml) $(if $(wildcard connect/target/plugins),,not-built)
 	@command -v mvn >/dev/null || { echo 'Maven and a JDK 17 or later are needed: https://maven.apache.org'; exit 1; }
 	@echo 'Building and testing the S3 sink: some seconds'
 	@cd connect && mvn --quiet --batch-mode -Dstyle.color=never package
 	@cp connect/target/plugins/marketprep-s3-sink/marketprep-s3-sink-*.jar $@
+
+.PHONY: not-built
+not-built:
 
 minio: $(MINIO) ## Build MinIO into the cache, where `make local` and the tests find it
 

@@ -162,6 +162,22 @@ def test_every_section_that_is_none_is_told(tmp_path: Path, section: str) -> Non
             "a topic's name is needed: letters, digits, dot, underscore and hyphen, not 'a b'",
         ),
         ("nonsense", 7, "there is no such key: correct or remove it"),
+        ("sink.store.url", "minio:9000", "an address such as http://minio:9000 is needed"),
+        ("sink.worker_url", "http://user:secret@connect:8083", "an address such as http://"),
+        ("sink.connectors.ticker.bucket", "Ticker_Data", "a bucket's name is needed: 3 to 63"),
+        ("sink.connectors.ticker.flush_size", 0, "1 or more is needed, not 0"),
+        ("sink.store.secret_access_key", "abc", "a password does not belong in a file: set MARKET"),
+        (
+            "sink.extra.aws.secret.access.key",
+            "abc",
+            "a password does not belong in a file: refer to it as ${env:…}",
+        ),
+        (
+            "sink.extra.consumer.override.sasl.jaas.config",
+            "x",
+            "a password does not belong in a fi",
+        ),
+        ("sink.flavour", "aiven", "marketprep or confluent is needed, not 'aiven'"),
     ],
 )
 def test_values_beyond_what_is_allowed(
@@ -169,6 +185,25 @@ def test_values_beyond_what_is_allowed(
 ) -> None:
     [text] = problems(config(tmp_path, nested(key, wrong)))
     assert text.startswith(f"config.yml: {key}: {problem}")
+
+
+def test_a_row_of_the_sinks_needs_all(tmp_path: Path) -> None:
+    folder = config(tmp_path, nested("sink.connectors.more", {"bucket": "more"}))
+    key = "config.yml: sink.connectors.more"
+    assert problems(folder) == [
+        f"{key}.topics: add it: only those of ticker and orderbook are known",
+        f"{key}.flush_size: add it",
+    ]
+
+
+def test_a_topic_goes_into_a_bucket_once(tmp_path: Path) -> None:
+    row = {"topics": ["coins"], "bucket": "coin-data", "flush_size": 3}
+    rows = {"one": row, "two": row, "three": row | {"bucket": "others"}}
+    [text] = problems(config(tmp_path, {"sink": {"connectors": rows}}))
+    assert text == (
+        "config.yml: sink.connectors.two.topics: coins goes into this bucket by one already: "
+        "choose another bucket"
+    )
 
 
 def test_every_wrong_value_of_both_files_at_once(tmp_path: Path) -> None:
@@ -401,7 +436,7 @@ def test_options_win_over_everything(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_what_is_shown_is_every_key() -> None:
     rows = list(shown(read_settings()))
     known = [key for name in FILES for key in leaves(default(name))]
-    assert [key for key, _, _ in rows] == known
+    assert [key for key, _, _ in rows] == [*known, "sink.extra"]
     assert {origin for _, _, origin in rows} == {"default"}
     assert ("kafka.bootstrap_servers", "none", "default") in rows
 

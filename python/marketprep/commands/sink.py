@@ -17,7 +17,7 @@ from marketprep.settings import Settings, load_settings
 from marketprep.sink.apply import apply as make
 from marketprep.sink.connectors import Connector, connectors
 from marketprep.sink.failure import SinkFailure
-from marketprep.sink.lag import lags
+from marketprep.sink.lag import Position, positions
 from marketprep.sink.state import State, state_of
 from marketprep.sink.store import Store
 from marketprep.sink.worker import Worker
@@ -71,58 +71,71 @@ def status(
     """Show connectors, tasks, lag, the last error and the newest objects.
 
     Lag is in offsets that are not in an object yet: up to a whole object's messages wait in each
-    partition. The exit code is 1 if anything does not run.
+    partition. Of each topic the last object of a partition is shown. The exit code is 1 if anything
+    does not run.
     """
     settings = _settings(setting_folder, worker_url, bootstrap_servers)
     wanted, worker = connectors(settings, names), _worker(settings)
     states = [state_of(worker.status(connector.name)) for connector in wanted]
-    behind, reason = _lags(settings, wanted)
-    _print_states(wanted, states, behind)
+    places, reason = _positions(settings, wanted)
+    _print_states(wanted, states, places)
     for connector, state in zip(wanted, states, strict=True):
         if state.error:
             click.echo(f"{connector.name}: {state.error}", err=True)
         elif state.state == "MISSING":
             click.echo(f"{connector.name}: `marketprep sink apply` creates it", err=True)
-    for name in [topic for lag in behind for topic, count in lag.items() if count is None]:
-        click.echo(f"the topic {name} is not there: `marketprep topics create`", err=True)
     if reason:
-        click.echo(f"lag is not known: {reason}", err=True)
-    _print_objects(settings, wanted)
+        click.echo(f"lag and objects are not known: {reason}", err=True)
+    else:
+        _print_objects(settings, wanted, places)
+    known = {f"{settings.sink.name_prefix}-{row}" for row in settings.sink.connectors}
+    for name in worker.names():
+        if name.startswith(f"{settings.sink.name_prefix}-") and name not in known:
+            click.echo(f"{name}: is there, but in no row of sink.connectors", err=True)
     if not all(state.is_running for state in states):
         raise SystemExit(1)
 
 
-def _lags(
-    settings: Settings, wanted: Sequence[Connector]
-) -> tuple[list[dict[str, int | None]], str]:
-    """The lags of connectors, or why they are not known."""
+def _positions(settings: Settings, wanted: Sequence[Connector]) -> tuple[list[list[Position]], str]:
+    """The positions of connectors, or why they are not known."""
     if not settings.kafka.bootstrap_servers:
         return [], "no cluster is configured (--bootstrap-servers)"
     try:
-        return asyncio.run(lags(settings.kafka, wanted)), ""
+        return asyncio.run(positions(settings.kafka, wanted)), ""
     except KafkaFailure as error:
         return [], str(error)
 
 
 def _print_states(
-    wanted: Sequence[Connector], states: Sequence[State], behind: Sequence[dict[str, int | None]]
+    wanted: Sequence[Connector], states: Sequence[State], places: Sequence[Sequence[Position]]
 ) -> None:
     table = Table("connector", "state", "tasks", box=None, pad_edge=False)
     table.add_column("lag", justify="right")
     table.add_column("bucket")
     for index, (connector, state) in enumerate(zip(wanted, states, strict=True)):
-        lag = f"{sum(filter(None, behind[index].values())):,}" if behind else "?"
+        lag = f"{sum(place.lag for place in places[index]):,}" if places else "?"
         tasks = f"{state.running} of {state.tasks} run"
         table.add_row(connector.name, state.state, tasks, lag, connector.bucket)
     _console().print(table)
 
 
-def _print_objects(settings: Settings, wanted: Sequence[Connector]) -> None:
+def _print_objects(
+    settings: Settings, wanted: Sequence[Connector], places: Sequence[Sequence[Position]]
+) -> None:
     store, topics_dir = Store(settings.sink.store), settings.sink.objects.topics_dir
-    for connector in wanted:
+    for connector, of_connector in zip(wanted, places, strict=True):
         for topic in connector.topics:
+            of_topic = [place for place in of_connector if place.topic == topic]
+            if not of_topic:
+                click.echo(f"the topic {topic} is not there: `marketprep topics create`", err=True)
+                continue
+            last = max(of_topic, key=lambda place: place.stored or 0)
+            if not last.stored:
+                click.echo(f"nothing is stored yet of {topic}")
+                continue
+            folder = f"{topics_dir}/{topic}"
             try:
-                found = store.newest(connector.bucket, f"{topics_dir}/{topic}")
+                found = store.newest(connector.bucket, folder, last.partition, last.stored)
             except SinkFailure as error:
                 click.echo(f"objects are not known: {error}", err=True)
                 break
@@ -130,7 +143,7 @@ def _print_objects(settings: Settings, wanted: Sequence[Connector]) -> None:
                 when = f"{found.modified.astimezone():%Y-%m-%d %H:%M:%S}"
                 click.echo(f"{when} {found.size:>9,} bytes  {connector.bucket}/{found.name}")
             else:
-                click.echo(f"no objects yet in {connector.bucket}/{topics_dir}/{topic}")
+                click.echo(f"no object is found in {connector.bucket}/{folder}", err=True)
 
 
 def _console() -> Console:
@@ -147,7 +160,8 @@ def _console() -> Console:
 def remove(setting_folder: Path | None, worker_url: str | None, names: tuple[str, ...]) -> None:
     """Remove the connectors.
 
-    Objects stay, and so do the offsets of what is stored: applied again, they go on there.
+    Objects stay, and so do the offsets of what is stored: applied again, they go on there, as long
+    as Kafka keeps the offsets of groups that nobody is in (offsets.retention.minutes: a week).
     """
     settings = _settings(setting_folder, worker_url)
     worker = _worker(settings)
@@ -158,7 +172,9 @@ def remove(setting_folder: Path | None, worker_url: str | None, names: tuple[str
 
 def _worker(settings: Settings) -> Worker:
     assert settings.sink.worker_url  # noqa: S101 - _settings has seen to it
-    return Worker(settings.sink.worker_url)
+    worker = Worker(settings.sink.worker_url)
+    worker.plugins()  # tells if it is none
+    return worker
 
 
 def _settings(
@@ -181,5 +197,9 @@ def _settings(
             "No Kafka Connect is configured, and none is running here: name one with --worker-url "
             "http://HOST:PORT or sink.worker_url, or start `marketprep local` beside this."
         )
-    local = {"kafka.bootstrap_servers": kafka, "sink.worker_url": f"http://{worker}"}
+    local = {
+        "kafka.bootstrap_servers": kafka,
+        "sink.worker_url": f"http://{worker}",
+        "sink.flavour": "marketprep",
+    }
     return load_settings(setting_folder, options | local | store_options(store))

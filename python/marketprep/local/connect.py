@@ -1,12 +1,13 @@
 """A worker of Kafka Connect, with the S3 sink."""
 
 import shutil
-import urllib.request
 import zlib
+from http import HTTPStatus
 from pathlib import Path
 from tempfile import mkdtemp
 
 import platformdirs
+import urllib3
 
 from marketprep.local.configuration import write_worker
 from marketprep.local.error import LocalError
@@ -53,12 +54,17 @@ class LocalConnect(LocalServer):
         main = "org.apache.kafka.connect.cli.ConnectDistributed"
         return [command[0], quick, *command[1:], main, str(properties)]
 
+    def _environment(self) -> dict[str, str]:
+        # the sink would look for the local store by way of a proxy
+        return dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1")
+
     def _answers(self, port: int) -> bool:
+        url = f"http://127.0.0.1:{port}/connectors"
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/connectors", timeout=5):
-                return True
-        except OSError:
+            answer = urllib3.request("GET", url, timeout=5, retries=False)
+        except urllib3.exceptions.HTTPError:
             return False
+        return answer.status == HTTPStatus.OK
 
 
 def sink_plugin(say: Say) -> Path:
@@ -71,10 +77,11 @@ def sink_plugin(say: Say) -> Path:
             "folder that has it by local_connect.plugin_folder."
         ) from None
     needed = jars(SINK, say)
-    name = f"s3-sink-{zlib.crc32(content):08x}"
-    folder = platformdirs.user_cache_path("marketprep") / name
+    folder = platformdirs.user_cache_path("marketprep") / f"s3-sink-{zlib.crc32(content):08x}"
     if not folder.exists():
-        part = Path(mkdtemp(prefix=f"{name}-part-", dir=folder.parent))
+        for older in folder.parent.glob("s3-sink-*"):
+            shutil.rmtree(older, ignore_errors=True)
+        part = Path(mkdtemp(prefix=f"{folder.name}-part-", dir=folder.parent))
         plugin = part / "marketprep-s3-sink"
         plugin.mkdir()
         shutil.copy(_SINK_JAR, plugin)

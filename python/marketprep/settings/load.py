@@ -103,7 +103,9 @@ class _Reading:
             "${"
         )  # which the worker resolves
         if is_secret(key) and value is not None and not is_reference:
-            return f"a password does not belong in a file: set {sources.variable(key)}"
+            is_passed_on = key.startswith("sink.extra.")
+            other = "refer to it as ${env:…}" if is_passed_on else f"set {sources.variable(key)}"
+            return f"a password does not belong in a file: {other}"
         if sources.is_section(self.content, key) and value not in (None, {}):
             return remedy(key, {"type": "model_type", "input": value})
         return None
@@ -171,7 +173,7 @@ class _Reading:
 def shown(loaded: Loaded) -> Iterator[tuple[str, str, str]]:
     """Every key, its value as text, and where that comes from; secrets hidden."""
     for key, value in sources.leaves(loaded.settings.model_dump(mode="json")):
-        if isinstance(value, list):
+        if isinstance(value, list | dict):
             text = ", ".join(map(str, value)) or "none"
         else:
             text = "null" if value is None else str(value)

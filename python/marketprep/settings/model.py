@@ -74,6 +74,8 @@ def _dotted(value: object) -> object:
         return {} if value is None else value
     flat: dict[str, object] = {}
     for name, below in value.items():
+        if below is None:
+            continue
         if isinstance(below, Mapping):
             flat |= {f"{name}.{rest}": leaf for rest, leaf in dict(_dotted(below)).items()}  # type: ignore[call-overload]
         else:
@@ -81,6 +83,7 @@ def _dotted(value: object) -> object:
     return flat
 
 
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
 Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+/?$")]
 Dotted = Annotated[Mapping[str, str], BeforeValidator(_dotted)]
@@ -264,12 +267,12 @@ class SinkSettings(_Section):
 
     worker_url: Url | None
     flavour: Literal["marketprep", "confluent"]
-    name_prefix: Text
+    name_prefix: Name
     tasks: int = Field(ge=1, le=1000)
     start_timeout_s: int = Field(ge=1)
     store: StoreSettings
     objects: ObjectsSettings
-    connectors: Mapping[str, ConnectorSettings]
+    connectors: Mapping[Name, ConnectorSettings]
     extra: Dotted
 
 

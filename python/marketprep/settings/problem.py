@@ -50,9 +50,15 @@ class SettingsError(Exception):
         super().__init__("\n".join(map(str, problems)))
 
 
+#: What keys of Kafka Connect have in their names if they may have a secret in their values.
+_SECRET_WORDS = ("password", "secret", "token", "jaas", "credential")
+
+
 def is_secret(key: str) -> bool:
     """Whether the value of a key must never be shown."""
-    return key.endswith(("_password", "secret_access_key", "secret.access.key"))
+    if key.startswith("sink.extra."):
+        return any(word in key.lower() for word in _SECRET_WORDS)
+    return key.endswith(("_password", "secret_access_key"))
 
 
 def given(value: object, *, hides_text: bool = False) -> str:

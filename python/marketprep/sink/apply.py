@@ -63,18 +63,18 @@ def _told(key: str, text: str) -> str:
 
 def _put(worker: Worker, connector: Connector) -> str:
     config = {"name": connector.name, **connector.config}
-    there = worker.config(connector.name)
-    if there == config:
-        state = state_of(worker.status(connector.name))
-        if state.state in ("PAUSED", "STOPPED"):
-            worker.resume(connector.name)
-            return "resumed"
-        if state.error:
-            worker.restart_failed(connector.name)
-            return "restarted"
-        return "unchanged"
-    worker.put(connector.name, connector.config)
-    return "created" if there is None else "updated"
+    there, state = worker.config(connector.name), state_of(worker.status(connector.name))
+    done = "unchanged"
+    if there != config:
+        worker.put(connector.name, connector.config)
+        done = "created" if there is None else "updated"
+    if state.state in ("PAUSED", "STOPPED"):
+        worker.resume(connector.name)
+        done = "resumed" if there == config else "updated and resumed"
+    elif state.error and there == config:
+        worker.restart_failed(connector.name)
+        done = "restarted"
+    return done
 
 
 def _wait(worker: Worker, errors_before: Mapping[str, str], seconds: float) -> None:

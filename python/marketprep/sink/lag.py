@@ -1,7 +1,7 @@
 """How far sinks are behind their topics."""
 
-from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -12,8 +12,25 @@ from marketprep.settings import KafkaSettings
 from marketprep.sink.connectors import Connector
 
 
-async def lags(settings: KafkaSettings, of: Sequence[Connector]) -> list[dict[str, int | None]]:
-    """For each connector, how many offsets of each topic are not stored; None: no such topic.
+@dataclass(frozen=True)
+class Position:
+    """How far a partition is stored. All are offsets: what is behind the last one."""
+
+    topic: str
+    partition: int
+    #: None: nothing is stored yet.
+    stored: int | None
+    begin: int
+    end: int
+
+    @property
+    def lag(self) -> int:
+        """How many offsets are not stored yet."""
+        return max(0, self.end - max(self.stored or 0, self.begin))
+
+
+async def positions(settings: KafkaSettings, of: Sequence[Connector]) -> list[list[Position]]:
+    """The positions of each connector, in those of its topics that are there.
 
     Raises KafkaFailure if the cluster cannot be asked.
     """
@@ -26,23 +43,29 @@ async def lags(settings: KafkaSettings, of: Sequence[Connector]) -> list[dict[st
     consumer = AIOKafkaConsumer(**connection(settings), isolation_level="read_committed")
     try:
         await consumer.start()
-        partitions = [
+        places = [
             TopicPartition(topic, partition)
-            for topic in {topic for connector in of for topic in connector.topics}
+            for topic in dict.fromkeys(topic for connector in of for topic in connector.topics)
             if topic in found
             for partition in range(found[topic].partitions)
         ]
-        first = await consumer.beginning_offsets(partitions) if partitions else {}
-        end = await consumer.end_offsets(partitions) if partitions else {}
+        begin = await consumer.beginning_offsets(places) if places else {}
+        end = await consumer.end_offsets(places) if places else {}
     except (KafkaError, OSError) as error:
         raise KafkaFailure(explain(error, settings)) from error
     finally:
         await consumer.stop()
-    behind = []
-    for connector, stored in zip(of, committed, strict=True):
-        lag: Counter[str] = Counter()
-        for place in end:
-            begin = stored[place].offset if place in stored else first[place]
-            lag[place.topic] += max(0, end[place] - max(begin, first[place]))
-        behind.append({name: lag[name] if name in found else None for name in connector.topics})
-    return behind
+    return [
+        [
+            Position(
+                place.topic,
+                place.partition,
+                stored[place].offset if place in stored else None,
+                begin[place],
+                end[place],
+            )
+            for place in places
+            if place.topic in connector.topics
+        ]
+        for connector, stored in zip(of, committed, strict=True)
+    ]

@@ -1,14 +1,16 @@
 """Watching objects appear in the buckets of sinks."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 
 import structlog
 
+from marketprep.kafka import KafkaFailure
+from marketprep.settings import Settings
 from marketprep.sink.connectors import Connector
 from marketprep.sink.failure import SinkFailure
-from marketprep.sink.store import Store, StoredObject
+from marketprep.sink.lag import Position, positions
+from marketprep.sink.store import Store
 
 _LOOK_SECONDS = 1.0
 
@@ -16,39 +18,54 @@ _log = structlog.stdlib.get_logger("marketprep.sink")
 
 
 class ObjectWatch:
-    """The newest object of each bucket, and a line in the log for the first of each."""
+    """How far each sink is, its newest object, and a line in the log for the first one."""
 
-    def __init__(self, store: Store, connectors: Sequence[Connector], topics_dir: str) -> None:
+    def __init__(self, settings: Settings, store: Store, connectors: Sequence[Connector]) -> None:
+        self._settings = settings
         self._store = store
         self._connectors = connectors
-        self._topics_dir = topics_dir
-        self._newest: dict[str, StoredObject] = {}
+        self._first: list[list[Position]] = []
+        self._lines: dict[str, str] = {}
 
     async def run(self) -> None:
         """Looks again and again, until cancelled."""
-        began = time.time()
         while True:
-            for connector in self._connectors:
-                found = await asyncio.to_thread(self._look, connector)
-                if not found or found.modified.timestamp() < began - 1:
-                    continue
-                if connector.bucket not in self._newest:
-                    _log.info("first object", bucket=connector.bucket, object=found.name)
-                self._newest[connector.bucket] = found
+            try:
+                now = await positions(self._settings.kafka, self._connectors)
+                self._first = self._first or now
+                for before, after, connector in zip(
+                    self._first, now, self._connectors, strict=True
+                ):
+                    await self._look(connector, before, after)
+            except (KafkaFailure, SinkFailure) as error:
+                _log.warning("objects cannot be seen", reason=str(error))
             await asyncio.sleep(_LOOK_SECONDS)
 
-    def _look(self, connector: Connector) -> StoredObject | None:
-        folders = [f"{self._topics_dir}/{topic}" for topic in connector.topics]
-        try:
-            found = [self._store.newest(connector.bucket, folder) for folder in folders]
-        except SinkFailure as error:
-            _log.warning("objects cannot be seen", bucket=connector.bucket, reason=str(error))
-            return None
-        return max(filter(None, found), key=lambda one: one.modified, default=None)
+    async def _look(
+        self, connector: Connector, before: Sequence[Position], after: Sequence[Position]
+    ) -> None:
+        grown = [
+            place
+            for since, place in zip(before, after, strict=True)
+            if place.stored and place.stored > (since.stored or since.begin)
+        ]
+        if not grown:
+            return
+        last = max(grown, key=lambda place: place.stored or 0)
+        folder = f"{self._settings.sink.objects.topics_dir}/{last.topic}"
+        found = await asyncio.to_thread(
+            self._store.newest, connector.bucket, folder, last.partition, last.stored or 0
+        )
+        if not found:
+            return
+        if connector.name not in self._lines:
+            _log.info("first object", bucket=connector.bucket, object=found.name)
+        stored = sum(place.stored or 0 for place in after)
+        self._lines[connector.name] = (
+            f"{connector.bucket}: {stored:,} messages stored, the last object "
+            f"{found.modified.astimezone():%H:%M:%S} {found.name}"
+        )
 
     def lines(self) -> list[str]:
-        """A line for each bucket: the newest object."""
-        return [
-            f"{bucket}: {found.modified.astimezone():%H:%M:%S} {found.name}"
-            for bucket, found in sorted(self._newest.items())
-        ]
+        """A line for each sink that has stored something."""
+        return list(self._lines.values())

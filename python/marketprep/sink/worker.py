@@ -20,6 +20,8 @@ _TIMEOUT = urllib3.Timeout(connect=5, read=100)
 #: How long workers may be busy with sharing out their tasks.
 _BUSY_SECONDS = 60
 
+_NO_WORKER = "What answers at {url} is no Kafka Connect: correct sink.worker_url"
+
 
 class Worker:
     """A worker, or any of several: each knows all connectors."""
@@ -29,8 +31,16 @@ class Worker:
         self._pool = urllib3.PoolManager(retries=False, timeout=_TIMEOUT)
 
     def plugins(self) -> set[str]:
-        """The classes of connectors that it has."""
-        return {row["class"] for row in self._ask("GET", "/connector-plugins")}
+        """The classes of connectors that it has. Raises SinkFailure if it is no worker at all."""
+        rows = self._ask("GET", "/connector-plugins")
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise SinkFailure(_NO_WORKER.format(url=self.url))
+        return {str(row.get("class")) for row in rows}
+
+    def names(self) -> list[str]:
+        """The names of all connectors."""
+        names: list[str] = self._ask("GET", "/connectors")
+        return names
 
     def validate(self, config: Mapping[str, str]) -> dict[str, list[str]]:
         """What the worker finds wrong with the configuration of a connector, by key."""
@@ -40,31 +50,37 @@ class Worker:
 
     def config(self, name: str) -> dict[str, str] | None:
         """The configuration of a connector; None if there is none."""
-        config: dict[str, str] | None = self._ask("GET", f"/connectors/{quote(name)}/config")
+        config: dict[str, str] | None = self._ask(
+            "GET", f"/connectors/{quote(name, safe='')}/config"
+        )
         return config
 
     def put(self, name: str, config: Mapping[str, str]) -> None:
         """Creates a connector, or changes it."""
-        self._ask("PUT", f"/connectors/{quote(name)}/config", config)
+        self._ask("PUT", f"/connectors/{quote(name, safe='')}/config", config)
 
     def status(self, name: str) -> dict[str, Any] | None:
         """The state of a connector and its tasks; None if there is none, or not yet."""
-        status: dict[str, Any] | None = self._ask("GET", f"/connectors/{quote(name)}/status")
+        status: dict[str, Any] | None = self._ask(
+            "GET", f"/connectors/{quote(name, safe='')}/status"
+        )
         return status
 
     def resume(self, name: str) -> None:
         """Lets a connector that was paused or stopped go on."""
-        self._ask("PUT", f"/connectors/{quote(name)}/resume")
+        self._ask("PUT", f"/connectors/{quote(name, safe='')}/resume")
 
     def restart_failed(self, name: str) -> None:
         """Starts again what has failed of a connector and its tasks."""
-        self._ask("POST", f"/connectors/{quote(name)}/restart?includeTasks=true&onlyFailed=true")
+        self._ask(
+            "POST", f"/connectors/{quote(name, safe='')}/restart?includeTasks=true&onlyFailed=true"
+        )
 
     def delete(self, name: str) -> bool:
         """Removes a connector; whether there was one."""
         if self.config(name) is None:
             return False
-        self._ask("DELETE", f"/connectors/{quote(name)}")
+        self._ask("DELETE", f"/connectors/{quote(name, safe='')}")
         return True
 
     def _ask(self, method: str, path: str, content: object = None) -> Any:  # noqa: ANN401 - JSON
@@ -90,9 +106,7 @@ class Worker:
         try:
             content = orjson.loads(answer.data or b"null")
         except orjson.JSONDecodeError:
-            raise SinkFailure(
-                f"What answers at {self.url} is no Kafka Connect: correct sink.worker_url"
-            ) from None
+            raise SinkFailure(_NO_WORKER.format(url=self.url)) from None
         if answer.status >= HTTPStatus.BAD_REQUEST:
             said = content.get("message") if isinstance(content, dict) else None
             said = str(said or f"HTTP {answer.status}").partition("\n")[0]
