@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -27,9 +29,16 @@ def setting_of(folder: Path) -> Path:
     return setting
 
 
-def start(setting: Path, **environment: str) -> subprocess.Popen[bytes]:
+@contextmanager
+def start(setting: Path, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Everything on this machine; what still runs is killed in the end."""
     command = [sys.executable, "-m", "marketprep", "local", "--setting", str(setting)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | environment)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stderr=pipe, env=os.environ | environment) as service:
+        try:
+            yield service
+        finally:
+            service.kill()
 
 
 def marketprep(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -42,8 +51,7 @@ def servers(folder: Path) -> list[str]:
     return [
         process.info["name"]
         for process in psutil.process_iter(["name", "cmdline"])
-        if process.info["pid"] != os.getpid()
-        and "marketprep" not in (process.info["cmdline"] or [])
+        if "marketprep" not in (process.info["cmdline"] or [])
         and any(f"{folder}/" in part for part in process.info["cmdline"] or [])
     ]
 
