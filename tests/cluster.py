@@ -218,14 +218,30 @@ def _retried(ask: Callable[[], T]) -> T:
             time.sleep(0.1)
 
 
-def java_of(folder: Path) -> list[psutil.Process]:
-    """The brokers that keep their data below a folder."""
+def servers_of(folder: Path) -> list[psutil.Process]:
+    """The servers that keep their data below a folder."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         command = process.info["cmdline"] or []
-        if "kafka.Kafka" in command and any(str(folder) in part for part in command):
+        if "marketprep" not in command and any(f"{folder}/" in part for part in command):
             found.append(process)
     return found
+
+
+def java_of(folder: Path) -> list[psutil.Process]:
+    """The brokers among them."""
+    return [process for process in servers_of(folder) if "kafka.Kafka" in process.info["cmdline"]]
+
+
+def setting_of(folder: Path) -> Path:
+    """A folder of settings that keep all local servers, and the logs, within a folder."""
+    setting = folder / "setting"
+    setting.mkdir()
+    names = ("kafka", "connect", "store")
+    local = {f"local_{name}": {"folder": str(folder / name)} for name in names}
+    content = local | {"logs": {"folder": str(folder / "logs")}}
+    (setting / "config.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    return setting
 
 
 def split_array(value: bytes) -> list[bytes]:

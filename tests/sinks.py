@@ -90,6 +90,14 @@ class Sinks:
         """A row of sink.connectors that goes into a bucket of this test's."""
         return {"bucket": self.bucket(name), **changed}
 
+    def begin(self, name: str, partitions: int, flush_size: int, **sink: Any) -> str:  # noqa: ANN401
+        """Adds a row with a topic and a bucket of its own, not applied yet; the topic."""
+        topic = self.create_topic(name, partitions)
+        row = self.row(name, topics=[topic], flush_size=flush_size)
+        self.configure(connectors={name: row}, **sink)
+        self.create_buckets(name)
+        return topic
+
     def download(self, row: str, folder: Path) -> Path:
         """Copies all objects of a bucket into a folder, by their names."""
         for name in self.names(row):

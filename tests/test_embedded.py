@@ -13,27 +13,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-import yaml
 
-from cluster import Cluster, java_of, totals_of, wait_for_line, wait_until
+from cluster import Cluster, java_of, setting_of, totals_of, wait_for_line, wait_until
 from conftest import EXCHANGES, KINDS
 from marketprep.local import LocalKafka
 from marketprep.settings import load_settings
 from test_service import market
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\].*?\x07")
-
-
-def setting_of(folder: Path) -> Path:
-    """A folder of settings that keep everything within a folder."""
-    setting = folder / "setting"
-    setting.mkdir()
-    content = {
-        "local_kafka": {"folder": str(folder / "kafka")},
-        "logs": {"folder": str(folder / "logs")},
-    }
-    (setting / "config.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    return setting
 
 
 def test_a_newcomer_sees_records_of_all_exchanges_flow(tmp_path: Path) -> None:

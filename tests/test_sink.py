@@ -108,10 +108,7 @@ def parse_array(value: bytes | None) -> list[Any]:
 
 def test_transactions(sinks: Sinks) -> None:
     """Aborted messages are in no object, and markers of transactions shift nothing."""
-    topic = sinks.create_topic("transactional", 2)
-    row = {"topics": [topic], "bucket": sinks.bucket("other"), "flush_size": 7}
-    sinks.configure(connectors={"other": row})
-    sinks.create_buckets("other")
+    topic = sinks.begin("other", 2, 7)
     sinks.apply("other")
     producer = Producer(
         {"bootstrap.servers": sinks.cluster.address, "transactional.id": sinks.prefix}
@@ -133,10 +130,7 @@ def test_transactions(sinks: Sinks) -> None:
 
 
 def test_the_day_changes_in_seoul(sinks: Sinks) -> None:
-    topic = sinks.create_topic("days", 1)
-    row = {"topics": [topic], "bucket": sinks.bucket("days"), "flush_size": 10}
-    sinks.configure(connectors={"days": row})
-    sinks.create_buckets("days")
+    topic = sinks.begin("days", 1, 10)
     for number, value in enumerate(values(30)):
         sinks.cluster.produce(topic, 0, [value], timestamp=MIDNIGHT - 13 + number)
     sinks.apply("days")
@@ -176,10 +170,7 @@ def test_applying_again(sinks: Sinks) -> None:
 
 def test_a_bucket_that_goes_away(sinks: Sinks) -> None:
     """A task that has failed says why, and applying starts it again."""
-    topic = sinks.create_topic("away", 1)
-    row = {"topics": [topic], "bucket": sinks.bucket("away"), "flush_size": 1}
-    sinks.configure(connectors={"away": row})
-    sinks.create_buckets("away")
+    topic = sinks.begin("away", 1, 1)
     sinks.apply("away")
     sinks.client.delete_bucket(Bucket=sinks.bucket("away"))
     sinks.cluster.produce(topic, 0, values(3))

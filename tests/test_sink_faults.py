@@ -51,8 +51,7 @@ class Own:
         return self._stack.enter_context(worker)
 
     def configure(self) -> None:
-        bucket = self.sinks.bucket("faults")
-        row = {"topics": [self.topic], "bucket": bucket, "flush_size": SIZE}
+        row = self.sinks.row("faults", topics=[self.topic], flush_size=SIZE)
         # a worker that is killed keeps its partitions until its session ends
         session = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 1500}
         extra = {f"consumer.override.{key}": value for key, value in session.items()}

@@ -28,8 +28,10 @@ _log = structlog.stdlib.get_logger("marketprep.run")
 class Surroundings:
     """What is ours around the service."""
 
-    #: Servers without which it cannot go on; the first one is its Kafka.
+    #: Servers without which it cannot go on.
     servers: Sequence[LocalServer] = ()
+    #: What makes the topics where nobody else has.
+    prepare: Callable[[Settings], Coroutine[None, None, None]] | None = None
     #: Envelopes a second of each exchange and kind that are made up and put on the input topics.
     rate: float | None = None
     #: What else goes on beside it, and the lines that it has below the table.
@@ -82,7 +84,7 @@ async def _run(
 ) -> None:
     with stop_signals() as signals:
         told = asyncio.create_task(signals.get())
-        ready = asyncio.create_task(_prepare(settings, service, is_local=bool(around.servers)))
+        ready = asyncio.create_task(_prepare(settings, service, around))
         await asyncio.wait((told, ready), return_when=asyncio.FIRST_COMPLETED)
         told.cancel()
         if not ready.done():
@@ -103,10 +105,10 @@ async def _run(
             await asyncio.gather(*beside, return_exceptions=True)
 
 
-async def _prepare(settings: Settings, service: Service, *, is_local: bool) -> None:
-    """Sees to it that the topics are there: made by us on a local Kafka, else by others."""
-    if is_local:
-        await prepare_local(settings)
+async def _prepare(settings: Settings, service: Service, around: Surroundings) -> None:
+    """Sees to it that the topics are there: made by us, or by others."""
+    if around.prepare:
+        await around.prepare(settings)
     await service.check()
 
 

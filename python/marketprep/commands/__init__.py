@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 
 from marketprep.local import running_address
+from marketprep.local.store import store_options
 from marketprep.settings import Loaded, Settings, load_settings, read_settings
 
 Command = Callable[..., Any]
@@ -48,3 +50,21 @@ def with_cluster(setting_folder: Path | None, bootstrap_servers: str | None) -> 
             "--bootstrap-servers HOST:PORT, or start `marketprep run` beside this."
         )
     return load_settings(setting_folder, {"kafka.bootstrap_servers": address})
+
+
+def local_options(kafka: str, worker: str, store: str) -> dict[str, str]:
+    """The settings by which the sinks find local servers at these addresses."""
+    return {
+        "kafka.bootstrap_servers": kafka,
+        "sink.worker_url": f"http://{worker}",
+        "sink.flavour": "marketprep",
+        **store_options(store),
+    }
+
+
+def table_console() -> Console:
+    """Where tables are printed, whole also for whoever reads them on from a pipe."""
+    console = Console(soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 120
+    return console

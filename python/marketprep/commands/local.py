@@ -8,14 +8,13 @@ from pathlib import Path
 import click
 
 from marketprep.assignment import assignments
-from marketprep.commands import setting_option
+from marketprep.commands import local_options, setting_option
 from marketprep.foreground import Surroundings, prepare_local, serve
 from marketprep.local import LocalConnect, LocalKafka, LocalStore
-from marketprep.local.store import store_options
 from marketprep.progress import Steps
 from marketprep.settings import Settings, load_settings
 from marketprep.sink.apply import apply
-from marketprep.sink.connectors import Connector, connectors
+from marketprep.sink.connectors import connectors
 from marketprep.sink.store import Store
 from marketprep.sink.watch import ObjectWatch
 from marketprep.sink.worker import Worker
@@ -47,32 +46,25 @@ def local(setting_folder: Path | None) -> None:
                 s3 = stack.enter_context(LocalStore(settings.local_store, steps.say))
                 connect = LocalConnect(settings.local_connect, kafka.address, steps.say)
                 stack.enter_context(connect)
-                options = {
-                    "kafka.bootstrap_servers": kafka.address,
-                    "sink.worker_url": f"http://{connect.address}",
-                    "sink.flavour": "marketprep",
-                    **store_options(s3.address),
-                }
+                options = local_options(kafka.address, connect.address, s3.address)
                 settings = load_settings(setting_folder, options)
                 steps.say("creating topics")
                 asyncio.run(prepare_local(settings))
                 wanted = connectors(settings)
                 store = Store(settings.sink.store, timeout_seconds=3)
-                _apply(settings, wanted, store, steps)
+                for connector in wanted:
+                    store.create_bucket(connector.bucket)
+                worker = Worker(f"http://{connect.address}")
+                apply(worker, settings.sink, wanted, steps.say)
             click.echo(_places(settings, kafka, s3, connect), err=True)
             watch = ObjectWatch(settings, store, wanted)
             servers = (kafka, s3, connect)
-            around = Surroundings(servers, _SIMULATED_RATE, (watch.run,), watch.lines)
+            around = Surroundings(
+                servers, rate=_SIMULATED_RATE, beside=(watch.run,), caption=watch.lines
+            )
             serve(settings, assignments(settings), around)
     except KeyboardInterrupt:
         click.echo("stopped before there was anything to drain", err=True)
-
-
-def _apply(settings: Settings, wanted: list[Connector], store: Store, steps: Steps) -> None:
-    for connector in wanted:
-        store.create_bucket(connector.bucket)
-    assert settings.sink.worker_url  # noqa: S101 - the local one's
-    apply(Worker(settings.sink.worker_url), settings.sink, wanted, steps.say)
 
 
 def _places(settings: Settings, kafka: LocalKafka, store: LocalStore, connect: LocalConnect) -> str:

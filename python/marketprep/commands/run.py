@@ -9,7 +9,7 @@ import click
 from marketprep._core import exchange_names
 from marketprep.assignment import assignments
 from marketprep.commands import read, servers_option, setting_option
-from marketprep.foreground import Surroundings, serve
+from marketprep.foreground import Surroundings, prepare_local, serve
 from marketprep.kind import KINDS, Kind
 from marketprep.local import LocalKafka
 from marketprep.progress import Steps
@@ -74,7 +74,8 @@ def run(  # noqa: PLR0913 - an option each
             where = f"Kafka is at {kafka.address}; its data stays in {kafka.folder}"
             click.echo(where, err=True)
             local = load_settings(setting_folder, {"kafka.bootstrap_servers": kafka.address})
-            around = Surroundings((kafka,), None if until_end else _SIMULATED_RATE)
+            rate = None if until_end else _SIMULATED_RATE
+            around = Surroundings((kafka,), prepare_local, rate)
             serve(local, work, around, until_end=until_end)
     except KeyboardInterrupt:
         click.echo("stopped before there was anything to drain", err=True)

@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 
-from marketprep.commands import servers_option, setting_option
+from marketprep.commands import local_options, servers_option, setting_option, table_console
 from marketprep.kafka import KafkaFailure
 from marketprep.local import running_address
-from marketprep.local.store import store_options
 from marketprep.progress import Steps
 from marketprep.settings import Settings, load_settings
 from marketprep.sink.apply import apply as make
@@ -116,7 +114,7 @@ def _print_states(
         lag = f"{sum(place.lag for place in places[index]):,}" if places else "?"
         tasks = f"{state.running} of {state.tasks} run"
         table.add_row(connector.name, state.state, tasks, lag, connector.bucket)
-    _console().print(table)
+    table_console().print(table)
 
 
 def _print_objects(
@@ -144,13 +142,6 @@ def _print_objects(
                 click.echo(f"{when} {found.size:>9,} bytes  {connector.bucket}/{found.name}")
             else:
                 click.echo(f"no object is found in {connector.bucket}/{folder}", err=True)
-
-
-def _console() -> Console:
-    console = Console(soft_wrap=True)
-    if not console.is_terminal:
-        console.width = 120  # names must stay whole for whoever reads on
-    return console
 
 
 @sink.command()
@@ -197,9 +188,4 @@ def _settings(
             "No Kafka Connect is configured, and none is running here: name one with --worker-url "
             "http://HOST:PORT or sink.worker_url, or start `marketprep local` beside this."
         )
-    local = {
-        "kafka.bootstrap_servers": kafka,
-        "sink.worker_url": f"http://{worker}",
-        "sink.flavour": "marketprep",
-    }
-    return load_settings(setting_folder, options | local | store_options(store))
+    return load_settings(setting_folder, options | local_options(kafka, worker, store))

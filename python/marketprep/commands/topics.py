@@ -6,13 +6,12 @@ from pathlib import Path
 
 import click
 from aiokafka.errors import KafkaError
-from rich.console import Console
 from rich.table import Table
 
 from marketprep import log_dirs
 from marketprep import topics as of_kafka
 from marketprep.assignment import assignments
-from marketprep.commands import servers_option, setting_option, with_cluster
+from marketprep.commands import servers_option, setting_option, table_console, with_cluster
 from marketprep.kafka import admin
 from marketprep.settings import Settings
 
@@ -70,10 +69,7 @@ async def _list(settings: Settings) -> None:
             table.add_row(topic.name, str(there.partitions), str(there.replication), size)
         else:
             table.add_row(topic.name, "missing")
-    console = Console(soft_wrap=True)
-    if not console.is_terminal:
-        console.width = 120  # names must stay whole for whoever reads on
-    console.print(table)
+    table_console().print(table)
     for text in of_kafka.differences(wanted, found, settings):
         click.echo(text, err=True)
     if of_kafka.missing(wanted, found):

@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from marketprep.kind import Kind
+from marketprep.settings.sources import leaves
 
 Region = Literal["Asia", "Korea", "NE"]
 
@@ -72,15 +73,11 @@ def _dotted(value: object) -> object:
     """Keys of Kafka Connect have dots: whatever is below others is put side by side again."""
     if not isinstance(value, Mapping):
         return {} if value is None else value
-    flat: dict[str, object] = {}
-    for name, below in value.items():
-        if below is None:
-            continue
-        if isinstance(below, Mapping):
-            flat |= {f"{name}.{rest}": leaf for rest, leaf in dict(_dotted(below)).items()}  # type: ignore[call-overload]
-        else:
-            flat[str(name)] = str(below).lower() if isinstance(below, bool) else str(below)
-    return flat
+    return {
+        key: str(leaf).lower() if isinstance(leaf, bool) else str(leaf)
+        for key, leaf in leaves(value)
+        if leaf is not None and leaf != {}
+    }
 
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]

@@ -38,8 +38,8 @@ def apply(
             problems += [f"{connector.name}: {_told(key, text)}" for text in texts]
     if problems:
         raise SinkFailure("\n".join(problems))
-    before = {one.name: state_of(worker.status(one.name)).error for one in wanted}
-    done = [(connector.name, _put(worker, connector)) for connector in wanted]
+    before = {one.name: state_of(worker.status(one.name)) for one in wanted}
+    done = [(one.name, _put(worker, one, before[one.name])) for one in wanted]
     say("waiting until all tasks run")
     _wait(worker, before, sink.start_timeout_s)
     return done
@@ -61,9 +61,9 @@ def _told(key: str, text: str) -> str:
     return text if key in text else f"{key} {text}"
 
 
-def _put(worker: Worker, connector: Connector) -> str:
+def _put(worker: Worker, connector: Connector, state: State) -> str:
     config = {"name": connector.name, **connector.config}
-    there, state = worker.config(connector.name), state_of(worker.status(connector.name))
+    there = worker.config(connector.name)
     done = "unchanged"
     if there != config:
         worker.put(connector.name, connector.config)
@@ -77,11 +77,11 @@ def _put(worker: Worker, connector: Connector) -> str:
     return done
 
 
-def _wait(worker: Worker, errors_before: Mapping[str, str], seconds: float) -> None:
+def _wait(worker: Worker, before: Mapping[str, State], seconds: float) -> None:
     begin = restarted = time.monotonic()
     steady_since: float | None = None
     while True:
-        states = {name: state_of(worker.status(name)) for name in errors_before}
+        states = {name: state_of(worker.status(name)) for name in before}
         now = time.monotonic()
         if not all(state.is_running for state in states.values()):
             steady_since = None
@@ -90,7 +90,7 @@ def _wait(worker: Worker, errors_before: Mapping[str, str], seconds: float) -> N
         elif now - steady_since >= _STEADY_SECONDS:
             return
         for name, state in states.items():
-            is_new = state.error != errors_before[name] or now - begin >= _RESTART_SECONDS
+            is_new = state.error != before[name].error or now - begin >= _RESTART_SECONDS
             if state.error and is_new:
                 raise SinkFailure(f"{name} has failed: {state.error}")
             if not state.is_running and now - begin > seconds:

@@ -50,37 +50,31 @@ class Worker:
 
     def config(self, name: str) -> dict[str, str] | None:
         """The configuration of a connector; None if there is none."""
-        config: dict[str, str] | None = self._ask(
-            "GET", f"/connectors/{quote(name, safe='')}/config"
-        )
+        config: dict[str, str] | None = self._ask("GET", _path(name, "/config"))
         return config
 
     def put(self, name: str, config: Mapping[str, str]) -> None:
         """Creates a connector, or changes it."""
-        self._ask("PUT", f"/connectors/{quote(name, safe='')}/config", config)
+        self._ask("PUT", _path(name, "/config"), config)
 
     def status(self, name: str) -> dict[str, Any] | None:
         """The state of a connector and its tasks; None if there is none, or not yet."""
-        status: dict[str, Any] | None = self._ask(
-            "GET", f"/connectors/{quote(name, safe='')}/status"
-        )
+        status: dict[str, Any] | None = self._ask("GET", _path(name, "/status"))
         return status
 
     def resume(self, name: str) -> None:
         """Lets a connector that was paused or stopped go on."""
-        self._ask("PUT", f"/connectors/{quote(name, safe='')}/resume")
+        self._ask("PUT", _path(name, "/resume"))
 
     def restart_failed(self, name: str) -> None:
         """Starts again what has failed of a connector and its tasks."""
-        self._ask(
-            "POST", f"/connectors/{quote(name, safe='')}/restart?includeTasks=true&onlyFailed=true"
-        )
+        self._ask("POST", _path(name, "/restart?includeTasks=true&onlyFailed=true"))
 
     def delete(self, name: str) -> bool:
         """Removes a connector; whether there was one."""
         if self.config(name) is None:
             return False
-        self._ask("DELETE", f"/connectors/{quote(name, safe='')}")
+        self._ask("DELETE", _path(name))
         return True
 
     def _ask(self, method: str, path: str, content: object = None) -> Any:  # noqa: ANN401 - JSON
@@ -112,3 +106,8 @@ class Worker:
             said = str(said or f"HTTP {answer.status}").partition("\n")[0]
             raise SinkFailure(f"Kafka Connect at {self.url} refuses: {said}")
         return content
+
+
+def _path(name: str, what: str = "") -> str:
+    """The path of a connector, or of something of it."""
+    return f"/connectors/{quote(name, safe='')}{what}"

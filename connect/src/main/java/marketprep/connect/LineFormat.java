@@ -2,6 +2,7 @@ package marketprep.connect;
 
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.Map;
 import org.apache.kafka.connect.errors.DataException;
 import org.apache.kafka.connect.json.JsonConverter;
@@ -15,15 +16,17 @@ sealed interface LineFormat {
   /** The end of an object's name, before that of the compression. */
   String extension();
 
+  private static byte[] joined(byte[] value, byte[] separator) {
+    byte[] line = Arrays.copyOf(value, value.length + separator.length);
+    System.arraycopy(separator, 0, line, value.length, separator.length);
+    return line;
+  }
+
   /** The bytes of a message as they are; exact, whatever they say. */
   record Bytes(String extension, byte[] separator) implements LineFormat {
     @Override
     public byte[] line(SinkRecord message) {
-      byte[] value = bytes(message.value());
-      byte[] line = new byte[value.length + separator.length];
-      System.arraycopy(value, 0, line, 0, value.length);
-      System.arraycopy(separator, 0, line, value.length, separator.length);
-      return line;
+      return joined(bytes(message.value()), separator);
     }
 
     private static byte[] bytes(Object value) {
@@ -54,12 +57,9 @@ sealed interface LineFormat {
 
     @Override
     public byte[] line(SinkRecord message) {
-      byte[] json =
-          converter.fromConnectData(message.topic(), message.valueSchema(), message.value());
-      byte[] line = new byte[json.length + NEW_LINE.length];
-      System.arraycopy(json, 0, line, 0, json.length);
-      System.arraycopy(NEW_LINE, 0, line, json.length, NEW_LINE.length);
-      return line;
+      return joined(
+          converter.fromConnectData(message.topic(), message.valueSchema(), message.value()),
+          NEW_LINE);
     }
 
     @Override
