@@ -49,7 +49,10 @@ def test_objects_of_both_kinds_of_all_regions(sinks: Sinks) -> None:
         sinks.wait_for(row, objects)
         sinks.check(row, messages, size)
         assert {one.day for one in sinks.objects(row)} == {"2026-11-24"}
-    code, told, _ = sinks.run("status", "--bootstrap-servers", sinks.cluster.address)
+    status = ("status", "--bootstrap-servers", sinks.cluster.address)
+    # objects are found by what is committed, which follows them within seconds
+    wait_until(lambda: "committed yet" not in sinks.run(*status)[1], "the commits")
+    code, told, _ = sinks.run(*status)
     assert code == 0
     assert told.count("RUNNING  3 of 3 run") == 2
     assert told.count(" bytes  ") == 6, "an object of each topic is shown"

@@ -129,7 +129,7 @@ def _print_objects(
                 continue
             last = max(of_topic, key=lambda place: place.stored or 0)
             if not last.stored:
-                click.echo(f"nothing is stored yet of {topic}")
+                click.echo(f"nothing is committed yet of {topic}")
                 continue
             folder = f"{topics_dir}/{topic}"
             try:
