@@ -126,8 +126,13 @@ class Sinks:
 
     def apply(self, *names: str) -> str:
         code, told, errors = self.run("apply", *names)
-        assert code == 0, errors
+        assert code == 0, errors + self._end_of_log()
         return told
+
+    def _end_of_log(self) -> str:
+        """What the worker has told last, for tests that fail."""
+        lines = (self.connect.folder / self.connect.log_name).read_text().splitlines()
+        return "\n".join(("", "The worker's log:", *lines[-100:]))
 
     def names(self, row: str) -> list[str]:
         """The names of all objects in a bucket."""

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,7 @@ from marketprep.sink.connectors import connectors
 from marketprep.sink.failure import SinkFailure
 from marketprep.sink.state import State, state_of
 from marketprep.sink.store import Store
+from marketprep.sink.worker import Worker
 
 CONFLUENT = "io.confluent.connect.s3.S3SinkConnector"
 MARKETPREP = "marketprep.connect.S3SinkConnector"
@@ -31,6 +33,8 @@ class Pretended(BaseHTTPRequestHandler):
     configs: ClassVar[dict[str, dict[str, str]]] = {}
     #: How often it is busy before it does something.
     busy: ClassVar = 0
+    #: How long it takes to say so.
+    busy_seconds: ClassVar = 0.0
 
     def log_message(self, *_: object) -> None:
         pass
@@ -42,10 +46,20 @@ class Pretended(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def is_busy(self) -> bool:
+        if not self.busy:
+            return False
+        type(self).busy -= 1
+        time.sleep(self.busy_seconds)
+        return True
+
     def do_GET(self) -> None:
         name = self.path.split("/")[2] if self.path.count("/") > 1 else ""
         if self.path == "/connector-plugins":
             self.answer([{"class": plugin, "type": "sink"} for plugin in self.plugins])
+        elif self.is_busy():
+            said = "Request cannot be completed because a rebalance is expected"
+            self.answer({"error_code": 500, "message": said}, 500)
         elif name not in self.configs:
             self.answer({"error_code": 404, "message": f"Connector {name} not found"}, 404)
         elif self.path.endswith("/config"):
@@ -58,8 +72,7 @@ class Pretended(BaseHTTPRequestHandler):
         content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path.endswith("/validate"):
             self.answer({"error_count": 0, "configs": []})
-        elif type(self).busy:
-            type(self).busy -= 1
+        elif self.is_busy():
             self.answer({"error_code": 409, "message": "rebalance"}, 409)
         else:
             self.configs[self.path.split("/")[2]] = content
@@ -81,9 +94,23 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 
 @pytest.fixture
 def worker() -> Iterator[str]:
-    Pretended.configs, Pretended.busy = {}, 2
+    Pretended.configs, Pretended.busy, Pretended.busy_seconds = {}, 2, 0.0
     with serving(Pretended) as url:
         yield url
+
+
+def test_a_worker_that_is_late_to_say_that_it_is_busy(
+    worker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("marketprep.sink.worker._BUSY_SECONDS", 0.6)
+    Pretended.busy, Pretended.busy_seconds = 1, 0.8
+    Worker(worker).put("late", {"flush.size": "1"})
+    assert Pretended.configs == {"late": {"flush.size": "1"}}
+    Pretended.busy, Pretended.busy_seconds = 1, 0.0
+    assert Worker(worker).config("late") == {"name": "late", "flush.size": "1"}
+    Pretended.busy = 9
+    with pytest.raises(SinkFailure, match="refuses: rebalance"):
+        Worker(worker).put("never", {})
 
 
 def marketprep(*arguments: object, folder: Path, **environment: str) -> tuple[int, str, str]:

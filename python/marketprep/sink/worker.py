@@ -17,8 +17,9 @@ from marketprep.sink.failure import SinkFailure
 #: A worker answers a validation within 90 seconds, or says that it cannot.
 _TIMEOUT = urllib3.Timeout(connect=5, read=100)
 
-#: How long workers may be busy with sharing out their tasks.
-_BUSY_SECONDS = 60
+#: How long workers may say that they are busy with sharing out their tasks. A request that waits
+#: for its turn is not among it: one that had to wait long may then be refused for the first time.
+_BUSY_SECONDS = 60.0
 
 _NO_WORKER = "What answers at {url} is no Kafka Connect: correct sink.worker_url"
 
@@ -80,7 +81,7 @@ class Worker:
     def _ask(self, method: str, path: str, content: object = None) -> Any:  # noqa: ANN401 - JSON
         """What the worker answers; None if there is no such thing."""
         body = None if content is None else orjson.dumps(content)
-        deadline = time.monotonic() + _BUSY_SECONDS
+        busy_since: float | None = None
         while True:
             try:
                 headers = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -90,7 +91,9 @@ class Worker:
                     f"No Kafka Connect answers at {self.url}: is the worker running, is the "
                     "address right? (--worker-url, or sink.worker_url)"
                 ) from None
-            if answer.status != HTTPStatus.CONFLICT or time.monotonic() > deadline:
+            now = time.monotonic()
+            busy_since = now if busy_since is None else busy_since
+            if not _is_busy(answer) or now - busy_since > _BUSY_SECONDS:
                 return self._read(answer)
             time.sleep(0.5)  # the workers are just sharing out their tasks
 
@@ -106,6 +109,18 @@ class Worker:
             said = str(said or f"HTTP {answer.status}").partition("\n")[0]
             raise SinkFailure(f"Kafka Connect at {self.url} refuses: {said}")
         return content
+
+
+def _is_busy(answer: urllib3.BaseHTTPResponse) -> bool:
+    """Whether it is only that workers share out their tasks just now.
+
+    A worker says so by a conflict when it is to change something, but by an internal error, and in
+    words alone, when it is to tell something.
+    """
+    if answer.status == HTTPStatus.CONFLICT:
+        return True
+    is_error = answer.status == HTTPStatus.INTERNAL_SERVER_ERROR
+    return is_error and b"because a rebalance is" in answer.data
 
 
 def _path(name: str, what: str = "") -> str:
