@@ -72,6 +72,7 @@ bench: develop ## Measure, against the best exact Python in the same run
 	$(BIN)/python -m pytest benches --benchmark-columns=median,stddev --benchmark-max-time=0.3
 	$(BIN)/python -m marketprep simulate files --megabytes 6 simulated/bench
 	$(BIN)/python benches/compare.py simulated/bench/*.jsonl
+	cargo bench --quiet --features bench --bench book
 
 lint: develop ## Check format, lints, types and stubs
 	cargo fmt --check

@@ -26,3 +26,10 @@ mod record;
 pub mod simulate;
 mod ticker;
 mod time;
+
+/// What the bench of the kept book is given.
+#[cfg(feature = "bench")]
+pub mod bench {
+    pub use crate::book::{Book, Summary};
+    pub use crate::order_book::{Form, Level, OrderBook};
+}
