@@ -8,6 +8,8 @@ import pytest
 
 from conftest import FIXTURES, lines_of
 from marketprep import Batch, Decoder, _core, parse
+from marketprep.decoder import rows
+from marketprep.settings import load_settings
 
 TICKER = '{"trade_price": 95340000.5, "timestamp": 1730618524102}'
 BOOK = (
@@ -98,9 +100,13 @@ def test_wrong_arguments() -> None:
     with pytest.raises(ValueError, match="kind must be 'ticker' or 'orderbook', not \"trade\""):
         Decoder("trade")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match='no decoder for exchange "mtgox"'):
-        _core.Decoder("ticker", [("mtgox", "Asia", 1)])
+        _core.Decoder(
+            "ticker", rows({"mtgox": load_settings().exchanges["okx"]}), load_settings().output
+        )
     with pytest.raises(ValueError, match="1 timestamps for 2 values"):
         decode(envelope(TICKER), envelope(TICKER), timestamps=[1])
+    with pytest.raises(ValueError, match="1 offsets for 2 values"):
+        Decoder("ticker").decode([envelope(TICKER)] * 2, offsets=[1])
 
 
 def test_threads_share_a_decoder() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from conftest import KINDS
 from marketprep import Batch, Decoder, Kind, parse
+from marketprep.decoder import HELD_BACK
 
 TIME = 1_793_577_600_000
 
@@ -32,7 +33,7 @@ def tops(market: str, *items: object) -> list[tuple[Any, Any] | str]:
         elif batch.rejects:
             found.append(batch.rejects[0].reason)
         else:
-            found.append("warming" if counts["warming"] else "outdated")
+            found += [reason for reason in HELD_BACK if counts[reason]]
     return found
 
 
@@ -109,13 +110,13 @@ def test_after_a_gap_nothing_until_a_book_fits_again() -> None:
         whole(20, 60),
         change(21, 21, bid="55"),
     )
-    assert tops("BINANCE", *messages) == [(40, 41), (50, 41), "warming", (60, 61), (60, 61)]
+    assert tops("BINANCE", *messages) == [(40, 41), (50, 41), "suspect", (60, 61), (60, 61)]
     beyond = (whole(20, 60), change(25, 25))
     assert tops("BINANCE", whole(10, 40), change(11, 11), *beyond) == [
         (40, 41),
         (50, 41),
         (60, 61),
-        "warming",
+        "suspect",
     ]
 
 
@@ -130,9 +131,13 @@ def test_a_book_without_a_name_does_not_hold_up_another() -> None:
 
 
 def test_numbers_that_begin_anew() -> None:
+    """An older number is that of an older message, unless there is no end to them."""
     far = 2**63 - 1
-    messages = (whole(10, 40), change(11, far), whole(5, 60), change(6, 6, bid="55"))
-    assert tops("BINANCE", *messages) == [(40, 41), (50, 41), (60, 61), (60, 61)]
+    before = (whole(10, 40), change(11, far))
+    anew = [whole(5, 60)] * 1000
+    assert tops("BINANCE", *before, *anew) == [(40, 41), (50, 41), *["outdated"] * 1000]
+    after = (whole(5, 60), change(6, 6, bid="55"), whole(7, 61))
+    assert tops("BINANCE", *before, *anew, *after)[-3:] == [(60, 61), (60, 61), (61, 62)]
 
 
 @pytest.mark.parametrize(

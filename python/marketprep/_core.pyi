@@ -1,11 +1,13 @@
 """The Rust core: bytes in, bytes out, one call a batch, the GIL released meanwhile."""
 
-from collections.abc import Sequence
-from typing import Literal, TypedDict, final, type_check_only
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol, TypedDict, final, type_check_only
 
 __all__ = [
     "BUILD_PROFILE",
     "Batch",
+    "Book",
+    "Change",
     "Decoder",
     "Market",
     "Reject",
@@ -27,8 +29,10 @@ class Counts(TypedDict):
     """What became of the items of one exchange.
 
     Each item was decoded, which left at least one record, or a control message of one of five
-    sorts, or held back because its book has no base yet (warming) or is newer than the item
-    (outdated), or rejected.
+    sorts, or held back because its book has no base yet (warming), has missed something (suspect)
+    or is newer than the item (outdated), or rejected. What is odd is counted by message: a gap in
+    what a kept book was told, a crossed or locked book, declared totals that are not the sums of
+    the levels, a time of the exchange that was long past when Kafka took the message in.
     """
 
     items: int
@@ -40,8 +44,44 @@ class Counts(TypedDict):
     control_notice: int
     control_error: int
     warming: int
+    suspect: int
     outdated: int
     rejected: int
+    odd_gap: int
+    odd_crossed: int
+    odd_locked: int
+    odd_totals_mismatch: int
+    odd_stale: int
+
+@type_check_only
+class Exchange(Protocol):
+    """What the settings say of an exchange."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def region(self) -> str: ...
+    @property
+    def depth(self) -> int: ...
+    @property
+    def publish_all(self) -> bool: ...
+    @property
+    def crossed_grace(self) -> int: ...
+    @property
+    def precision(self) -> Mapping[str, tuple[int, int]]: ...
+
+@type_check_only
+class Output(Protocol):
+    """What records are to have."""
+
+    @property
+    def extended(self) -> bool: ...
+    @property
+    def imbalance_levels(self) -> Sequence[int]: ...
+    @property
+    def depth_bps(self) -> Sequence[int]: ...
+    @property
+    def stale_after_s(self) -> int: ...
 
 @final
 class Decoder:
@@ -50,8 +90,8 @@ class Decoder:
     Calls from several threads wait for each other.
     """
 
-    def __new__(cls, kind: str, exchanges: Sequence[tuple[str, str, int]]) -> Decoder:
-        """`exchanges` are rows of name, region and depth of the order book.
+    def __new__(cls, kind: str, exchanges: Sequence[Exchange], output: Output) -> Decoder:
+        """Begins without any book.
 
         Raises ValueError for a kind other than ticker and orderbook, and for an exchange without
         a decoder.
@@ -61,14 +101,27 @@ class Decoder:
         self,
         values: Sequence[bytes | bytearray],
         timestamps: Sequence[int | None] | None = None,
+        offsets: Sequence[int] | None = None,
     ) -> Batch:
         """Decodes Kafka values, of whose records `timestamps` has the times in milliseconds.
 
-        Raises ValueError if there are not as many timestamps as values.
+        Raises ValueError if there are not as many timestamps or offsets as values.
         """
 
     def decode_lines(self, block: bytes | bytearray) -> Batch:
         """Decodes a block of lines, each an envelope. Blank lines are none."""
+
+    def checkpoints(self) -> list[tuple[str, bytes]]:
+        """Checkpoints of the books that have changed since the last call: names and contents."""
+
+    def restore(self, name: str, content: bytes) -> None:
+        """Takes in a checkpoint, before the first batch.
+
+        Raises ValueError if it cannot be used.
+        """
+
+    def books(self) -> list[Book]:
+        """What is known of each kept book."""
 
 @final
 class Batch:
@@ -90,12 +143,80 @@ class Batch:
         """What was set aside, in the order of the values."""
 
     @property
+    def changes(self) -> list[Change]:
+        """The kept books whose quality has changed."""
+
+    @property
     def envelopes(self) -> int:
         """How many values there were."""
 
     @property
     def counts(self) -> dict[str, Counts]:
         """By exchange, what became of its items."""
+
+@final
+class Change:
+    """A kept book whose quality has changed."""
+
+    @property
+    def index(self) -> int:
+        """Which value of the batch has changed it."""
+
+    @property
+    def exchange(self) -> str: ...
+    @property
+    def instrument(self) -> str: ...
+    @property
+    def quality(self) -> str:
+        """What it is now: warming, valid or suspect."""
+
+    @property
+    def reason(self) -> str:
+        """Why: snapshot, checksum, gap or crossed."""
+
+@final
+class Book:
+    """What is known of a kept book, and what has happened to it since it is kept."""
+
+    @property
+    def exchange(self) -> str: ...
+    @property
+    def feed(self) -> str:
+        """Which of the feeds of its instrument, where an exchange has several."""
+
+    @property
+    def instrument(self) -> str: ...
+    @property
+    def quality(self) -> str:
+        """It is warming, valid or suspect."""
+
+    @property
+    def levels(self) -> tuple[int, int]:
+        """How many bids and asks it has."""
+
+    @property
+    def gaps(self) -> int:
+        """How often a message did not follow the one before."""
+
+    @property
+    def checksums_matched(self) -> int: ...
+    @property
+    def checksums_failed(self) -> int:
+        """How often a checksum told that a valid book was wrong."""
+
+    @property
+    def outdated(self) -> int:
+        """How many messages were older than the book."""
+
+    @property
+    def crossed(self) -> int:
+        """How many messages have left it crossed."""
+
+    @property
+    def locked(self) -> int: ...
+    @property
+    def held_back(self) -> int:
+        """How many messages left no record, as the book is not valid."""
 
 @final
 class Reject:

@@ -2,20 +2,38 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
 from marketprep import _core
-from marketprep._core import Batch
+from marketprep._core import Batch, Book
 from marketprep.kind import Kind
-from marketprep.settings import Settings, load_settings
+from marketprep.settings import ExchangeSettings, Settings, load_settings
+
+if TYPE_CHECKING:
+    from marketprep._core import Counts
 
 #: How much of a stream is read at once.
 BLOCK_BYTES = 1 << 20
 
 #: An envelope that is longer than this is set aside unread, so that memory stays bounded.
 MAX_ENVELOPE_BYTES = 16 << 20
+
+
+#: Why items leave no record though they could be decoded.
+HELD_BACK: Final = ("warming", "suspect", "outdated")
+
+
+class Exchange(NamedTuple):
+    """What the settings say of an exchange."""
+
+    name: str
+    region: str
+    depth: int
+    publish_all: bool
+    crossed_grace: int
+    precision: Mapping[str, tuple[int, int]]
 
 
 class Decoder:
@@ -29,25 +47,55 @@ class Decoder:
     def __init__(self, kind: Kind, settings: Settings | None = None) -> None:
         """Raises SettingsError if the default settings are asked for and cannot be used."""
         self.kind = kind
-        exchanges = (settings or load_settings()).exchanges
-        self._core = _core.Decoder(
-            kind, [(name, row.region, row.depth) for name, row in exchanges.items()]
-        )
+        settings = settings or load_settings()
+        self._core = _core.Decoder(kind, rows(settings.exchanges), settings.output)
 
     def decode(
-        self, values: Sequence[bytes | bytearray], timestamps: Sequence[int | None] | None = None
+        self,
+        values: Sequence[bytes | bytearray],
+        timestamps: Sequence[int | None] | None = None,
+        offsets: Sequence[int] | None = None,
     ) -> Batch:
         """Decodes Kafka values. Ten or more at once are worth it.
 
         `timestamps` are those of the Kafka records, in milliseconds: the time of messages that
-        have none. Without them it is the present time. No content raises: what cannot be decoded
-        is in `rejects`.
+        have none. Without them it is the present time. `offsets` are needed for checkpoints. No
+        content raises: what cannot be decoded is in `rejects`.
         """
-        return self._core.decode(values, timestamps)
+        return self._core.decode(values, timestamps, offsets)
 
     def decode_lines(self, block: bytes | bytearray) -> Batch:
         """Decodes a block of whole lines, each an envelope."""
         return self._core.decode_lines(block)
+
+    def checkpoints(self) -> list[tuple[str, bytes]]:
+        """Checkpoints of the books that have changed since the last call: names and contents.
+
+        With all of them a decoder that comes later is as this one is now.
+        """
+        return self._core.checkpoints()
+
+    def restore(self, name: str, content: bytes) -> None:
+        """Takes in the newest checkpoint of a name, before anything is decoded.
+
+        Messages up to the offset of the checkpoint have no effect then on what it is of. Raises
+        ValueError, with a sentence, if the checkpoint cannot be used: what it is of starts cold.
+        """
+        self._core.restore(name, content)
+
+    def books(self) -> list[Book]:
+        """What is known of each kept book."""
+        return self._core.books()
+
+
+def rows(exchanges: Mapping[str, ExchangeSettings]) -> list[Exchange]:
+    """The exchanges of the settings as the core wants them."""
+    return [
+        Exchange(
+            name, row.region, row.depth, row.publish == "all", row.crossed_grace, row.precision
+        )
+        for name, row in exchanges.items()
+    ]
 
 
 def parse(records: bytes) -> list[dict[str, Any]]:
@@ -67,6 +115,7 @@ class Totals:
         self.records = 0
         self.control: Counter[str] = Counter()
         self.held_back: Counter[str] = Counter()
+        self.oddities: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
 
     def add(self, batch: Batch) -> None:
@@ -77,11 +126,10 @@ class Totals:
             self.items += counts["items"]
             self.decoded += counts["decoded"]
             self.records += counts["records"]
-            self.held_back["warming"] += counts["warming"]
-            self.held_back["outdated"] += counts["outdated"]
-            for name, count in counts.items():
-                if name.startswith("control_") and isinstance(count, int):
-                    self.control[name.removeprefix("control_")] += count
+            for reason in HELD_BACK:
+                self.held_back[reason] += counts[reason]
+            self.control.update(with_prefix(counts, "control_"))
+            self.oddities.update(with_prefix(counts, "odd_"))
 
     def merge(self, other: "Totals") -> None:
         """Counts in what others have counted."""
@@ -91,6 +139,7 @@ class Totals:
         self.records += other.records
         self.control.update(other.control)
         self.held_back.update(other.held_back)
+        self.oddities.update(other.oddities)
         self.rejected.update(other.rejected)
 
     def __str__(self) -> str:
@@ -98,13 +147,28 @@ class Totals:
             f"envelopes {self.envelopes}, items {self.items}, records {self.records}, "
             f"control {_with_parts(self.control)}, held back {_with_parts(self.held_back)}, "
             f"rejected {_with_parts(self.rejected)}"
+            + (f"; books: {_parts(self.oddities)}" if self.oddities.total() else "")
         )
 
 
 def _with_parts(counts: Counter[str]) -> str:
     """A sum, and what it is made of: `3 (warming 1, outdated 2)`."""
-    parts = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    parts = _parts(counts)
     return f"{counts.total()} ({parts})" if parts else "0"
+
+
+def _parts(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+
+
+def with_prefix(counts: "Counts", prefix: str) -> dict[str, int]:
+    """Those of the counts whose names begin so, without the prefix."""
+    found = (
+        (name.removeprefix(prefix), count)
+        for name, count in counts.items()
+        if name.startswith(prefix)
+    )
+    return {name: count for name, count in found if isinstance(count, int)}
 
 
 def whole_lines(stream: BinaryIO) -> Iterator[bytes]:

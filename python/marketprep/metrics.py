@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from marketprep._core import Batch
-from marketprep.decoder import Totals
+from marketprep.decoder import HELD_BACK, Totals, with_prefix
 
 
 @dataclass
@@ -15,6 +15,8 @@ class ExchangeMetrics:
     records: int = 0
     control: int = 0
     held_back: int = 0
+    #: How often messages of kept books were missed.
+    gaps: int = 0
     dead_letters: int = 0
     #: The newest record, as it was produced.
     last_record: bytes = b""
@@ -36,12 +38,9 @@ class LaneMetrics:
             of = self.exchanges.setdefault(name, ExchangeMetrics(partition))
             of.items += counts["items"]
             of.records += counts["records"]
-            of.held_back += counts["warming"] + counts["outdated"]
-            of.control += sum(
-                count
-                for key, count in counts.items()
-                if key.startswith("control_") and isinstance(count, int)
-            )
+            of.held_back += sum(counts[reason] for reason in HELD_BACK)
+            of.gaps += counts["odd_gap"]
+            of.control += sum(with_prefix(counts, "control_").values())
         owner = next((of for of in self.exchanges.values() if of.partition == partition), None)
         for reject in batch.rejects:
             of_exchange = self.exchanges.get(reject.exchange or "") or owner

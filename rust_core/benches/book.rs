@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Instant;
 
-use _core::bench::{Book, Form, Level, OrderBook, Summary};
+use _core::bench::{Form, Level, Levels, OrderBook};
 use hashbrown::HashMap;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -18,7 +18,7 @@ const ROUNDS: usize = 41;
 
 /// The book comes first, as the ratios are to it.
 const CANDIDATES: [Candidate; 6] = [
-    Candidate::of::<Book>("book.rs"),
+    Candidate::of::<Kept>("levels.rs"),
     Candidate::of::<Sides<BestLast>>("best last, halving"),
     Candidate::of::<Sides<BestFirst>>("best first, halving"),
     Candidate::of::<Sides<TwoVectors>>("two vectors"),
@@ -117,19 +117,28 @@ trait KeptBook {
     fn tops(&mut self) -> Tops;
 }
 
-impl KeptBook for Book {
+/// The levels of the kept book as it is.
+struct Kept {
+    levels: Levels,
+    depth: usize,
+}
+
+impl KeptBook for Kept {
     fn empty(depth: usize) -> Self {
-        Book::new(depth)
+        Kept { levels: Levels::default(), depth }
     }
 
     fn take(&mut self, message: &Message) {
-        Book::take(self, message, &[]);
+        self.levels.take(message, self.depth);
     }
 
     fn tops(&mut self) -> Tops {
-        match self.summary() {
-            Summary::Usual(bids, asks) => [(bids.best, bids.total), (asks.best, asks.total)],
-            Summary::Wide(..) => unreachable!("all of it fits"),
+        match &self.levels {
+            Levels::Usual(bids, asks) => {
+                let (bids, asks) = (bids.top(), asks.top());
+                [(bids.best, bids.total), (asks.best, asks.total)]
+            }
+            Levels::Wide(..) => unreachable!("all of it fits"),
         }
     }
 }

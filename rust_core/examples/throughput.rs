@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use _core::batch::{Decoder, Input, Kind, Row};
+use _core::batch::{Decoder, Input, Kind, Output, Row};
 use _core::exchange::ALL;
 
 fn main() {
@@ -30,14 +30,16 @@ fn report(file: &str, bytes: &[u8], kind: Kind, passes: u32) {
     let mut items = 0;
     let mut rejected = 0;
     for _ in 0..passes {
-        let rows =
-            (0..ALL.len()).map(|exchange| Row { exchange, region: "Asia".into(), depth: 10 });
-        let mut decoder = Decoder::new(kind, rows.collect());
+        let region = "Asia".to_owned();
+        let row = Row { region, depth: 10, ..Row::default() };
+        let rows = (0..ALL.len()).map(|exchange| Row { exchange, ..row.clone() });
+        let mut decoder = Decoder::new(kind, rows.collect(), Output::default());
         let start = Instant::now();
         (items, rejected) = (0, 0);
         for batch in lines.chunks(20) {
-            let outcome =
-                decoder.decode(batch.iter().map(|value| Input { value, timestamp: Some(0) }));
+            let inputs =
+                batch.iter().map(|value| Input { value, timestamp: Some(0), offset: None });
+            let outcome = decoder.decode(inputs);
             items += outcome.counts.iter().map(|counts| counts.items).sum::<u64>();
             rejected += outcome.rejects.len();
         }

@@ -5,11 +5,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use hashbrown::HashMap;
 
+use crate::book::checkpoint::Damage;
+use crate::book::{Quality, Reason, Terms};
+use crate::books::State;
 use crate::control::CONTROLS;
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
 use crate::exchange::{ALL, Exchange};
-use crate::item::{Items, Part, Source};
+use crate::item::{Items, Part, Source, Tally};
+pub use crate::record::Output;
 use crate::time::{LATEST, Micros};
 
 /// What the topic holds.
@@ -20,7 +24,7 @@ pub enum Kind {
 }
 
 /// What the settings say of one exchange.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Row {
     /// Where in `ALL` the exchange stands.
     pub exchange: usize,
@@ -28,6 +32,32 @@ pub struct Row {
     pub region: String,
     /// How many levels a side an order book is subscribed with, where no message says it.
     pub depth: usize,
+    /// Whether books are published that are not valid.
+    pub publish_all: bool,
+    /// How many messages in a row may leave a kept book crossed.
+    pub crossed_grace: u32,
+    /// By instrument, how many decimals its prices and sizes have, where that is known.
+    pub precision: std::collections::HashMap<String, (usize, usize)>,
+}
+
+impl Input<'_> {
+    /// When Kafka took it in.
+    pub fn ingested(&self) -> Option<Micros> {
+        let time = self.timestamp.and_then(|milliseconds| milliseconds.checked_mul(1000));
+        time.filter(|time| (1..=LATEST).contains(time))
+    }
+}
+
+impl Row {
+    pub fn terms(&self, instrument: &[u8]) -> Terms {
+        let named = std::str::from_utf8(instrument).ok();
+        let places = named.and_then(|name| self.precision.get(name));
+        Terms {
+            depth: self.depth,
+            crossed_grace: self.crossed_grace,
+            places: places.map(|(price, size)| [*price, *size]),
+        }
+    }
 }
 
 /// One Kafka value.
@@ -36,6 +66,8 @@ pub struct Input<'a> {
     pub value: &'a [u8],
     /// The time of the Kafka record, in milliseconds.
     pub timestamp: Option<i64>,
+    /// Its offset.
+    pub offset: Option<i64>,
 }
 
 /// What was set aside.
@@ -52,7 +84,7 @@ pub struct Reject {
 }
 
 /// What became of the items of one exchange: each was decoded, or a control message, or held back
-/// for one of two reasons, or rejected.
+/// for one of three reasons, or rejected; and what is odd about books, message by message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub items: u64,
@@ -63,9 +95,48 @@ pub struct Counts {
     pub control: [u64; CONTROLS.len()],
     /// Items whose book has no base yet.
     pub warming: u64,
+    /// Items whose book is not to be trusted any more.
+    pub suspect: u64,
     /// Items that are older than their book.
     pub outdated: u64,
     pub rejected: u64,
+    pub oddities: [u64; ODDITIES.len()],
+}
+
+/// What can be odd about a book or a ticker.
+pub const ODDITIES: [&str; 5] = ["gap", "crossed", "locked", "totals_mismatch", "stale"];
+
+/// The same as places in `ODDITIES`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oddity {
+    /// A message of a kept book is missing, or a checksum has failed.
+    Gap,
+    /// The best bid is above the best ask.
+    Crossed,
+    /// They are equal.
+    Locked,
+    /// The totals that the message declares are not the sums of its levels.
+    TotalsMismatch,
+    /// The exchange's time is long before Kafka's.
+    Stale,
+}
+
+impl Counts {
+    #[inline(always)]
+    pub fn note_if(&mut self, is_so: bool, oddity: Oddity) {
+        self.oddities[oddity as usize] += u64::from(is_so);
+    }
+}
+
+/// A kept book whose quality has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Which value of the batch has changed it.
+    pub index: usize,
+    pub exchange: &'static str,
+    pub instrument: String,
+    pub quality: Quality,
+    pub reason: Reason,
 }
 
 /// Records that stand together, all of one value.
@@ -84,6 +155,7 @@ pub struct Outcome {
     /// Whose the records are, in their order. A value without records is not among them.
     pub runs: Vec<Run>,
     pub rejects: Vec<Reject>,
+    pub changes: Vec<Change>,
     /// In the order of `ALL`.
     pub counts: [Counts; ALL.len()],
 }
@@ -97,12 +169,31 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    pub fn new(kind: Kind, rows: Vec<Row>) -> Self {
+    pub fn new(kind: Kind, rows: Vec<Row>, output: Output) -> Self {
         Decoder {
             rows: rows.into_iter().map(|row| (row.exchange, row)).collect(),
-            items: Items::new(kind),
+            items: Items::new(kind, output),
             ranges: Vec::new(),
         }
+    }
+
+    /// Checkpoints of the books that have changed since the last call: their names and contents.
+    pub fn checkpoints(&mut self) -> Vec<(String, Vec<u8>)> {
+        self.items.books.checkpoints()
+    }
+
+    /// Takes in a checkpoint, before the first batch.
+    pub fn restore(&mut self, name: &str, content: &[u8]) -> Result<(), Damage> {
+        let rows = &self.rows;
+        let terms = |exchange: usize, instrument: &[u8]| {
+            rows.get(&exchange).map_or(Terms::default(), |row| row.terms(instrument))
+        };
+        self.items.books.restore(name, content, terms)
+    }
+
+    /// What is known of each kept book.
+    pub fn books(&self) -> Vec<State> {
+        self.items.books.states()
     }
 
     /// Decodes a batch. The records are `records()` until the next call.
@@ -112,9 +203,7 @@ impl Decoder {
         let now = now();
         for (index, input) in inputs.into_iter().enumerate() {
             outcome.envelopes += 1;
-            let kafka = input.timestamp.and_then(|milliseconds| milliseconds.checked_mul(1000));
-            let time = kafka.filter(|time| (1..=LATEST).contains(time)).unwrap_or(now);
-            if let Err((error, exchange)) = self.envelope(input.value, time, index, &mut outcome) {
+            if let Err((error, exchange)) = self.envelope(input, now, index, &mut outcome) {
                 let exchange = exchange.map(|exchange: usize| ALL[exchange].name);
                 let value = input.value.to_vec();
                 outcome.rejects.push(Reject { index, item: None, exchange, error, value });
@@ -130,17 +219,18 @@ impl Decoder {
 
     fn envelope(
         &mut self,
-        value: &[u8],
-        time: Micros,
+        input: Input,
+        now: Micros,
         index: usize,
         outcome: &mut Outcome,
     ) -> Result<(), (Error, Option<usize>)> {
+        let value = input.value;
         let envelope = Envelope::split(value, &mut self.ranges).map_err(|error| (error, None))?;
         let exchange = Exchange::find(&envelope.market).ok_or((Error::Market, None))?;
         let row = self.rows.get(&exchange).ok_or((Error::Market, Some(exchange)))?;
         let region = envelope.region.as_deref().and_then(region).unwrap_or(&row.region);
         self.items.records.begin(region, &envelope.market, envelope.symbol);
-        let source = Source { exchange, symbol: &envelope.name, depth: row.depth, time };
+        let source = Source { exchange, symbol: &envelope.name, index, input, row, now };
         let before = outcome.counts[exchange].records;
         let is_text = value.is_ascii() || std::str::from_utf8(value).is_ok();
         for (number, item) in self.ranges.iter().enumerate() {
@@ -150,7 +240,7 @@ impl Decoder {
                 self.items.decode(
                     Part { bytes: &value[item.start..], length: item.len() },
                     source,
-                    counts,
+                    &mut Tally { counts, changes: &mut outcome.changes },
                 )
             } else {
                 Err(Error::Utf8)

@@ -1,202 +1,288 @@
-//! An order book that is kept from message to message.
+//! An order book that is kept from message to message, and how far it can be trusted.
 
+pub mod checkpoint;
+pub mod levels;
+mod proof;
 #[cfg(test)]
 mod tests;
 
-use crate::error::{Error, Result};
-use crate::number::{Usual, Value, Wide};
-use crate::order_book::{Form, Level, OrderBook, Top};
+use crate::exchange::Exchange;
+use crate::number::Value;
+use crate::order_book::{Form, OrderBook, Sequence};
+use crate::time::Micros;
+use levels::{Levels, Touch};
+pub use proof::Checksum;
+use proof::{Proof, Verdict};
 
-/// Both sides of a book, and what its exchange numbers it with.
+/// How far a book can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quality {
+    /// It has no base yet: levels may be missing.
+    Warming,
+    /// It began with a snapshot or is proven by a checksum, and nothing was missed since.
+    Valid,
+    /// A message was missed, or it contradicts what its exchange says.
+    Suspect,
+}
+
+impl Quality {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Quality::Warming => "warming",
+            Quality::Valid => "valid",
+            Quality::Suspect => "suspect",
+        }
+    }
+
+    pub fn find(name: &str) -> Option<Self> {
+        [Quality::Warming, Quality::Valid, Quality::Suspect].into_iter().find(|q| q.name() == name)
+    }
+}
+
+/// Why the quality of a book has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// A whole book has come.
+    Snapshot,
+    /// A checksum proves it, or fails.
+    Checksum,
+    /// The message does not follow the last one.
+    Gap,
+    /// It has been crossed for too many messages.
+    Crossed,
+}
+
+impl Reason {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Reason::Snapshot => "snapshot",
+            Reason::Checksum => "checksum",
+            Reason::Gap => "gap",
+            Reason::Crossed => "crossed",
+        }
+    }
+}
+
+/// What happened to a book since it is kept here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    pub gaps: u64,
+    pub checksums_matched: u64,
+    pub checksums_failed: u64,
+    pub outdated: u64,
+    pub crossed: u64,
+    pub locked: u64,
+    /// Messages whose record was held back.
+    pub held_back: u64,
+}
+
+impl History {
+    /// How often it was noticed that something is missing.
+    fn missed(&self) -> u64 {
+        self.gaps + self.checksums_failed
+    }
+}
+
+/// What settings say of a book.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms {
+    /// How many levels a side, where neither message nor snapshot says it.
+    pub depth: usize,
+    /// How many messages in a row may leave it crossed.
+    pub crossed_grace: u32,
+    /// How many decimals its prices and sizes have, if that is known.
+    pub places: Option<[usize; 2]>,
+}
+
+/// What a message that was taken in tells of the book.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Judgement {
+    /// Why the quality of the book has changed, if it has.
+    pub reason: Option<Reason>,
+    /// Whether a message before it was missed.
+    pub is_lossy: bool,
+}
+
+/// Where a message stands to what the book has taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    Follows,
+    Repeats,
+    Gap,
+}
+
+/// After so many older messages in a row it is not they that are old: the exchange numbers anew.
+pub const MOST_REPEATED: u32 = 1000;
+
+/// Both sides of a book, and what is known of it.
 #[derive(Clone, Debug)]
 pub struct Book {
-    sides: Sides,
+    pub levels: Levels,
+    pub quality: Quality,
+    /// The last change that it has taken in, where the exchange numbers them.
+    pub last: Option<i64>,
+    pub history: History,
+    /// The offset of the last message that it has taken in, where messages have one.
+    pub offset: Option<i64>,
+    time: Option<Micros>,
     expected_depth: usize,
     depth: usize,
-    /// The last change that the book has taken in, where the exchange numbers them.
-    pub last: Option<i64>,
-}
-
-/// Best prices and totals, in whichever values hold the book.
-#[derive(Clone, Debug)]
-pub enum Summary {
-    Usual(Top<Usual, true>, Top<Usual, false>),
-    Wide(Top<Wide, true>, Top<Wide, false>),
-}
-
-#[derive(Clone, Debug)]
-enum Sides {
-    Usual(Kept<Usual, true>, Kept<Usual, false>),
-    Wide(Kept<Wide, true>, Kept<Wide, false>),
+    /// Whether the next change is known to build on it.
+    is_adopted: bool,
+    crossed: u32,
+    repeated: u32,
+    proof: Proof,
 }
 
 impl Book {
-    pub fn new(depth: usize) -> Self {
+    /// A book of which nothing is known yet.
+    pub fn new(depth: usize, places: Option<[usize; 2]>) -> Self {
         Book {
-            sides: Sides::Usual(Kept::default(), Kept::default()),
+            levels: Levels::default(),
+            quality: Quality::Warming,
+            last: None,
+            history: History::default(),
+            offset: None,
+            time: None,
             expected_depth: depth,
             depth,
-            last: None,
+            is_adopted: false,
+            crossed: 0,
+            repeated: 0,
+            proof: Proof::new(places),
         }
     }
 
-    /// Takes in a message and cuts the book to its depth. `depths` are those that its exchange
-    /// offers: a snapshot that is longer than expected tells that a deeper one was subscribed.
-    pub fn take<V: Value>(&mut self, message: &OrderBook<V>, depths: &[usize]) {
-        if message.form != Form::Delta {
-            let longer = message.bids.levels.len().max(message.asks.levels.len());
-            let deeper = depths.iter().find(|depth| **depth >= longer).or(depths.last());
-            self.depth = self.expected_depth.max(deeper.copied().unwrap_or(0));
-            if matches!(self.sides, Sides::Wide(..)) {
-                self.sides = Sides::Usual(Kept::default(), Kept::default());
-            }
+    /// Takes in a message and judges the book anew; nothing if the book is later already.
+    pub fn take<V: Value>(
+        &mut self,
+        message: &OrderBook<V>,
+        exchange: &Exchange,
+        terms: &Terms,
+    ) -> Option<Judgement> {
+        let order = if std::mem::take(&mut self.is_adopted) {
+            Order::Follows
+        } else {
+            self.order(message, exchange.numbers_restart)
+        };
+        if order == Order::Repeats && self.repeated < MOST_REPEATED {
+            self.repeated += 1;
+            self.history.outdated += 1;
+            return None;
         }
-        if self.sides.take(message, self.depth).is_err() {
-            self.sides.widen();
-            // sizes are absolute, so what was taken in before is only set once more
-            let fits = self.sides.take(message, self.depth);
-            debug_assert!(fits.is_ok(), "wide values hold the sum of any levels");
+        self.repeated = 0;
+        let mut reason = None;
+        let missed = self.history.missed();
+        if message.form != Form::Delta {
+            self.begin(message, exchange.depths);
+            reason = self.becomes(Quality::Valid, Reason::Snapshot);
+        } else if order != Order::Follows && self.quality != Quality::Warming {
+            self.history.gaps += 1;
+            reason = self.becomes(Quality::Suspect, Reason::Gap);
+        }
+        self.levels.take(message, self.depth);
+        if self.quality == Quality::Warming {
+            self.levels.uncross(message);
         }
         self.last = message.sequence.last.or(self.last);
+        self.time = message.time.micros().or(self.time);
+        reason = self.verify(message, exchange.checksum).or(reason);
+        reason = self.look_at_touch(terms.crossed_grace).or(reason);
+        Some(Judgement { reason, is_lossy: self.history.missed() > missed })
     }
 
-    pub fn summary(&self) -> Summary {
-        match &self.sides {
-            Sides::Usual(bids, asks) => Summary::Usual(bids.top(), asks.top()),
-            Sides::Wide(bids, asks) => Summary::Wide(bids.top(), asks.top()),
+    /// Becomes the whole book that the next change builds on.
+    pub fn adopt(&mut self, base: &Levels, last: i64) -> Option<Reason> {
+        self.levels = base.clone();
+        self.last = Some(last);
+        self.is_adopted = true;
+        self.becomes(Quality::Valid, Reason::Snapshot)
+    }
+
+    /// A snapshot that is longer than expected tells that a deeper book was subscribed.
+    fn begin<V: Value>(&mut self, message: &OrderBook<V>, depths: &[usize]) {
+        let longer = message.bids.levels.len().max(message.asks.levels.len());
+        let deeper = depths.iter().find(|depth| **depth >= longer).or(depths.last());
+        self.depth = self.expected_depth.max(deeper.copied().unwrap_or(0));
+    }
+
+    fn becomes(&mut self, quality: Quality, reason: Reason) -> Option<Reason> {
+        let before = std::mem::replace(&mut self.quality, quality);
+        (before != quality).then_some(reason)
+    }
+
+    fn order<V: Value>(&self, message: &OrderBook<V>, numbers_restart: bool) -> Order {
+        let (later, same) = match message.time.micros().zip(self.time) {
+            Some((time, taken)) => (time > taken, time == taken),
+            None => (false, false),
+        };
+        let older = !later && !same && message.time.micros().is_some() && self.time.is_some();
+        let Sequence { previous, first, last } = message.sequence;
+        let Some((last, taken)) = last.zip(self.last) else {
+            // the checksum would tell if this were wrong
+            let repeats = older && message.checksum.is_some();
+            return if repeats { Order::Repeats } else { Order::Follows };
+        };
+        if message.form != Form::Delta {
+            return if older && last < taken { Order::Repeats } else { Order::Follows };
+        }
+        let repeats =
+            if numbers_restart { older || (same && last <= taken) } else { last <= taken };
+        match previous {
+            Some(previous) if previous == taken => Order::Follows,
+            None if first.is_none_or(|first| first <= taken + 1) && last > taken => Order::Follows,
+            _ if repeats => Order::Repeats,
+            _ => Order::Gap,
         }
     }
-}
 
-impl Sides {
-    fn take<V: Value>(&mut self, message: &OrderBook<V>, depth: usize) -> Result<()> {
-        match self {
-            Sides::Usual(bids, asks) => {
-                bids.take(&message.bids.levels, message.form, depth, V::as_usual)?;
-                asks.take(&message.asks.levels, message.form, depth, V::as_usual)
-            }
-            Sides::Wide(bids, asks) => {
-                let widened = |value: &V| Some(value.widened());
-                bids.take(&message.bids.levels, message.form, depth, widened)?;
-                asks.take(&message.asks.levels, message.form, depth, widened)
-            }
-        }
-    }
-
-    #[cold]
-    fn widen(&mut self) {
-        if let Sides::Usual(bids, asks) = self {
-            *self = Sides::Wide(bids.widened(), asks.widened());
-        }
-    }
-}
-
-/// So many changes are made one by one; more are sorted in, as each may move all levels.
-const FEW: usize = 64;
-
-/// One side, the best level last, as most changes are near the best and so move little.
-#[derive(Clone, Debug, Default)]
-struct Kept<V, const HIGHEST: bool> {
-    levels: Vec<Level<V>>,
-    total: V,
-}
-
-impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
-    fn take<From>(
+    fn verify<V: Value>(
         &mut self,
-        levels: &[Level<From>],
-        form: Form,
-        depth: usize,
-        convert: impl Fn(&From) -> Option<V>,
-    ) -> Result<()> {
-        let level = |level: &Level<From>| {
-            Some(Level { price: convert(&level.price)?, size: convert(&level.size)? })
-        };
-        if form == Form::Delta && levels.len() <= FEW {
-            for from in levels {
-                self.set(level(from).ok_or(Error::Range)?)?;
+        message: &OrderBook<V>,
+        checksum: Option<Checksum>,
+    ) -> Option<Reason> {
+        let (kind, sent) = checksum.zip(message.checksum)?;
+        if sent == 0 && kind == Checksum::Okx {
+            return None; // it is of no use any more
+        }
+        let is_new = message.form != Form::Delta || self.quality == Quality::Warming;
+        let sides = [&message.asks.levels, &message.bids.levels];
+        let touched = sides.map(|side| is_new || !side.is_empty());
+        self.proof.learn(&message.asks.places);
+        self.proof.learn(&message.bids.places);
+        match self.proof.verify(kind, &self.levels, touched, sent) {
+            Verdict::Match => {
+                self.history.checksums_matched += 1;
+                // deeper levels are not in it
+                if self.depth > kind.levels() {
+                    return None;
+                }
+                self.becomes(Quality::Valid, Reason::Checksum)
             }
-        } else {
-            let before = std::mem::take(&mut self.levels);
-            for from in levels.iter().rev() {
-                self.levels.push(level(from).ok_or(Error::Range)?);
+            Verdict::Mismatch => {
+                if self.quality != Quality::Valid {
+                    return None; // what follows the first one tells nothing new
+                }
+                self.history.checksums_failed += 1;
+                self.becomes(Quality::Suspect, Reason::Checksum)
             }
-            if form == Form::Delta {
-                self.levels.extend(before);
+            Verdict::Unknown => None,
+        }
+    }
+
+    fn look_at_touch(&mut self, grace: u32) -> Option<Reason> {
+        match self.levels.touch() {
+            Touch::Crossed => {
+                self.history.crossed += 1;
+                self.crossed = self.crossed.saturating_add(1);
             }
-            self.arrange()?;
-        }
-        self.truncate(depth);
-        Ok(())
-    }
-
-    /// Puts levels in order, which stand here last first.
-    fn arrange(&mut self) -> Result<()> {
-        self.levels
-            .sort_by(|a, b| if HIGHEST { a.price.cmp(&b.price) } else { b.price.cmp(&a.price) });
-        // of several at one price the last of the message counts, which is the first of these
-        self.levels.dedup_by(|later, first| later.price == first.price);
-        self.levels.retain(|level| level.price.is_positive() && level.size.is_positive());
-        let sum = |sum: V, level: &Level<V>| sum.checked_add(&level.size);
-        self.total = self.levels.iter().try_fold(V::zero(), sum).ok_or(Error::Range)?;
-        Ok(())
-    }
-
-    /// Sets the size at a price; zero removes the level. The total stays exact, as it is only
-    /// added to and subtracted from.
-    fn set(&mut self, level: Level<V>) -> Result<()> {
-        if level.price.is_zero() {
-            return Ok(());
-        }
-        let at = self.position(&level.price);
-        let before = self.levels.get(at).filter(|before| before.price == level.price);
-        let change = match before {
-            Some(before) => level.size.clone() - before.size.clone(),
-            None => level.size.clone(),
-        };
-        self.total = self.total.checked_add(&change).ok_or(Error::Range)?;
-        match (before.is_some(), level.size.is_zero()) {
-            (true, true) => drop(self.levels.remove(at)),
-            (true, false) => self.levels[at].size = level.size,
-            (false, true) => {}
-            (false, false) => self.levels.insert(at, level),
-        }
-        Ok(())
-    }
-
-    /// How many levels are worse than this price: steps doubling from the best, then halving.
-    fn position(&self, price: &V) -> usize {
-        let worse =
-            |level: &Level<V>| if HIGHEST { level.price < *price } else { level.price > *price };
-        let (mut high, mut step) = (self.levels.len(), 1);
-        while high > 0 {
-            let low = high.saturating_sub(step);
-            if worse(&self.levels[low]) {
-                return low + 1 + self.levels[low + 1..high].partition_point(worse);
+            Touch::Locked => {
+                self.history.locked += 1;
+                self.crossed = 0;
             }
-            high = low;
-            step *= 2;
+            Touch::Normal => self.crossed = 0,
         }
-        0
-    }
-
-    /// Keeps only the best `depth` levels: exchanges send no removal for a level that falls out.
-    fn truncate(&mut self, depth: usize) {
-        let beyond = self.levels.len().saturating_sub(depth);
-        for level in self.levels.drain(..beyond) {
-            self.total = self.total.clone() - level.size;
-        }
-    }
-
-    fn top<const SIDE: bool>(&self) -> Top<V, SIDE> {
-        Top { best: self.levels.last().map(|level| level.price.clone()), total: self.total.clone() }
-    }
-
-    fn widened(&self) -> Kept<Wide, HIGHEST> {
-        let widened =
-            |level: &Level<V>| Level { price: level.price.widened(), size: level.size.widened() };
-        let levels: Vec<_> = self.levels.iter().map(widened).collect();
-        let total = levels.iter().map(|level| &level.size).sum();
-        Kept { levels, total }
+        let too_long = self.crossed > grace && self.quality == Quality::Valid;
+        too_long.then(|| self.becomes(Quality::Suspect, Reason::Crossed)).flatten()
     }
 }

@@ -1,23 +1,38 @@
 //! All order books that are kept, by exchange and instrument.
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
-use crate::book::{Book, Summary};
+use crate::book::checkpoint::{Damage, Sides, open, seal};
+use crate::book::levels::Levels;
+use crate::book::{Book, History, Judgement, MOST_REPEATED, Quality, Terms};
 use crate::exchange::ALL;
 use crate::number::Value;
 use crate::order_book::{Form, OrderBook, UNCUT};
+use crate::time::Micros;
 
 /// What a message leaves to be published.
 #[derive(Debug)]
-pub enum Published {
+pub enum Published<'b> {
     /// The message itself, which is the whole book.
     Whole,
     /// The book that is kept, as it is after the message.
-    Kept(Summary),
-    /// Nothing, as the base of the book is not known yet.
-    Warming,
-    /// Nothing, as the book has taken in this change already.
+    Kept(&'b mut Book, Judgement),
+    /// Nothing, as the book has taken in this message, or a later one, already.
     Outdated,
+    /// Nothing, as the book was restored as it was after this message, or a later one.
+    Restored,
+}
+
+/// Where a message comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// Where in `ALL` its exchange stands.
+    pub exchange: usize,
+    /// That of the envelope.
+    pub symbol: &'a [u8],
+    /// Of the Kafka record, if it is from Kafka.
+    pub offset: Option<i64>,
 }
 
 /// The order books of all exchanges.
@@ -28,115 +43,292 @@ pub struct Books {
 
 #[derive(Debug, Default)]
 struct OfExchange {
-    kept: HashMap<Vec<u8>, Book>,
-    /// Whole books on which changes may build that come in messages of another form: by
-    /// instrument, or by the envelope's symbol where the message does not name its instrument.
-    bases: HashMap<Vec<u8>, Base>,
+    kept: HashMap<Vec<u8>, Entry<Book>>,
+    /// What came whole and numbered: by feed and instrument, or by the envelope's symbol where the
+    /// message does not name its instrument.
+    whole: HashMap<Vec<u8>, Entry<Whole>>,
 }
 
+/// What is kept, and whether its checkpoint is still true.
 #[derive(Debug)]
-struct Base {
-    book: Book,
+struct Entry<T> {
+    content: T,
+    is_changed: bool,
+    /// Up to which offset it knows the messages, if it was restored.
+    restored: Option<i64>,
+}
+
+/// Whole books of an instrument.
+#[derive(Debug, Default)]
+struct Whole {
+    offset: Option<i64>,
+    last: i64,
+    time: Option<Micros>,
+    repeated: u32,
+    /// The last one, where changes may build on it that come in messages of another form.
+    base: Option<Levels>,
     /// Whether no change has built on it yet.
     is_fresh: bool,
 }
 
+/// The same as it is stored.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredWhole {
+    offset: Option<i64>,
+    last: i64,
+    time_us: Option<Micros>,
+    repeated: u32,
+    is_fresh: bool,
+    base: Option<Sides>,
+}
+
+/// What is known of a kept book.
+#[derive(Clone, Debug)]
+pub struct State {
+    pub exchange: &'static str,
+    pub feed: String,
+    pub instrument: String,
+    pub quality: Quality,
+    pub levels: [usize; 2],
+    pub history: History,
+}
+
+/// What a checkpoint is of: exchange, `kept` or `whole`, feed and instrument.
+type Name = (String, String, String, String);
+
 impl Books {
-    /// Lets a message take effect.
+    /// Lets a message take effect. `terms` tells what the settings say of an instrument.
     pub fn publish<V: Value>(
         &mut self,
-        exchange: usize,
-        symbol: &[u8],
-        depth: usize,
+        place: Place,
         message: &OrderBook<V>,
-    ) -> Published {
-        let depths = ALL[exchange].depths;
-        let books = &mut self.exchanges[exchange];
+        terms: impl Fn(&[u8]) -> Terms,
+    ) -> Published<'_> {
+        let books = &mut self.exchanges[place.exchange];
         match message.form {
-            Form::Unsaid | Form::Whole => {
-                if message.sequence.last.is_some() {
-                    let name =
-                        if message.instrument.is_empty() { symbol } else { &message.instrument };
-                    let base = books
-                        .bases
-                        .entry_ref(name)
-                        .or_insert_with(|| Base { book: Book::new(UNCUT), is_fresh: true });
-                    base.book.take(message, depths);
-                    base.is_fresh = true;
-                }
-                Published::Whole
-            }
-            Form::Snapshot => {
-                let depth = message.depth.unwrap_or(depth);
-                let book = entry(&mut books.kept, &key(message), depth);
-                book.take(message, depths);
-                Published::Kept(book.summary())
-            }
-            Form::Delta => books.change(symbol, message, depths),
+            Form::Unsaid | Form::Whole => books.whole(place, message),
+            Form::Snapshot | Form::Delta => books.keep(place, message, terms),
         }
+    }
+
+    /// What has changed since the last call: names and contents of checkpoints.
+    pub fn checkpoints(&mut self) -> Vec<(String, Vec<u8>)> {
+        let mut changed = Vec::new();
+        for (exchange, books) in ALL.iter().zip(&mut self.exchanges) {
+            let mut add = |table: &str, key: &[u8], content: Vec<u8>| {
+                let (feed, instrument) = names(key);
+                let name: Name = (exchange.name.into(), table.into(), feed, instrument);
+                changed.push((serde_json::to_string(&name).unwrap_or_default(), content));
+            };
+            for (key, entry) in books.kept.iter_mut().filter(|(_, entry)| entry.is_changed) {
+                entry.is_changed = false;
+                add("kept", key, entry.content.stored());
+            }
+            for (key, entry) in books.whole.iter_mut().filter(|(_, entry)| entry.is_changed) {
+                entry.is_changed = false;
+                add("whole", key, entry.content.stored());
+            }
+        }
+        changed
+    }
+
+    /// Takes in a checkpoint. Messages up to its offset then have no effect on what it is of.
+    pub fn restore(
+        &mut self,
+        name: &str,
+        content: &[u8],
+        terms: impl Fn(usize, &[u8]) -> Terms,
+    ) -> Result<(), Damage> {
+        let name: Name = serde_json::from_str(name).map_err(|_| Damage::Broken)?;
+        let (exchange, table, feed, instrument) = name;
+        let place = ALL.iter().position(|known| known.name == exchange).ok_or(Damage::Newer)?;
+        let instrument = instrument.as_bytes();
+        let books = &mut self.exchanges[place];
+        match &table[..] {
+            "kept" => {
+                let book = Book::restored(content, terms(place, instrument).places)?;
+                let restored = book.offset;
+                let entry = Entry { content: book, is_changed: false, restored };
+                books.kept.insert(key(feed.as_bytes(), instrument), entry);
+            }
+            "whole" => {
+                let whole = Whole::restored(content)?;
+                let restored = whole.offset;
+                let entry = Entry { content: whole, is_changed: false, restored };
+                books.whole.insert(key(feed.as_bytes(), instrument), entry);
+            }
+            _ => return Err(Damage::Newer),
+        }
+        Ok(())
+    }
+
+    /// What is known of each kept book.
+    pub fn states(&self) -> Vec<State> {
+        let mut states = Vec::new();
+        for (exchange, books) in ALL.iter().zip(&self.exchanges) {
+            states.extend(books.kept.iter().map(|(key, Entry { content: book, .. })| {
+                let (feed, instrument) = names(key);
+                let (quality, levels) = (book.quality, book.levels.counts());
+                let history = book.history;
+                State { exchange: exchange.name, feed, instrument, quality, levels, history }
+            }));
+        }
+        states
     }
 }
 
 impl OfExchange {
-    fn change<V: Value>(
-        &mut self,
-        symbol: &[u8],
-        message: &OrderBook<V>,
-        depths: &[usize],
-    ) -> Published {
-        let key = key(message);
-        if let Some((first, last)) = message.sequence.first.zip(message.sequence.last) {
-            if self.is_before_base(&key, symbol, &message.instrument, first, last) {
-                return Published::Outdated;
-            }
-            match self.kept.get(&key).and_then(|book| book.last) {
-                Some(taken) if last <= taken => return Published::Outdated,
-                Some(taken) if first > taken.saturating_add(1) => drop(self.kept.remove(&key)),
-                _ => {}
-            }
+    /// A whole book is published as it is, if it is not older than the last one.
+    fn whole<V: Value>(&mut self, place: Place, message: &OrderBook<V>) -> Published<'_> {
+        let Some(last) = message.sequence.last else { return Published::Whole };
+        let name = if message.instrument.is_empty() { place.symbol } else { &message.instrument };
+        let mut is_first = false;
+        let entry = self.whole.entry(key(&message.feed, name)).or_insert_with(|| {
+            is_first = true;
+            Entry::new(Whole::default())
+        });
+        if !entry.begins(place.offset) {
+            return Published::Restored;
         }
-        let Some(book) = self.kept.get_mut(&key) else { return Published::Warming };
-        book.take(message, depths);
-        Published::Kept(book.summary())
+        let whole = &mut entry.content;
+        whole.offset = place.offset;
+        let time = message.time.micros();
+        let is_later = time.zip(whole.time).is_some_and(|(time, taken)| time > taken);
+        let begins_anew = is_first || (ALL[place.exchange].numbers_restart && is_later);
+        if last <= whole.last && !begins_anew && whole.repeated < MOST_REPEATED {
+            whole.repeated += 1;
+            return Published::Outdated;
+        }
+        (whole.last, whole.time, whole.repeated) = (last, time.or(whole.time), 0);
+        if ALL[place.exchange].whole_is_base {
+            whole.base.get_or_insert_default().take(message, UNCUT);
+            whole.is_fresh = true;
+        }
+        Published::Whole
     }
 
-    /// Lets a change, from number `first` to `last`, build on a whole book if it fits there; whether
-    /// that book has taken it in already.
-    fn is_before_base(
+    /// A snapshot or a change goes into the book that is kept.
+    fn keep<V: Value>(
         &mut self,
-        key: &[u8],
-        symbol: &[u8],
-        instrument: &[u8],
-        first: i64,
-        last: i64,
-    ) -> bool {
-        let taken = self.kept.get(key).and_then(|book| book.last);
-        let goes_on = taken.is_some_and(|taken| first <= taken.saturating_add(1));
-        let mut is_before = false;
-        for name in [instrument, symbol] {
-            let base = self.bases.get_mut(name).filter(|base| base.is_fresh);
-            let Some((base, id)) = base.and_then(|base| base.book.last.map(|id| (base, id))) else {
-                continue;
-            };
-            if last <= id {
-                // a base that names no instrument may be another's: what goes on is not its
-                is_before |= name == instrument || !goes_on;
-            } else if first <= id.saturating_add(1) {
-                self.kept.insert(key.to_vec(), base.book.clone());
-                base.is_fresh = false;
+        place: Place,
+        message: &OrderBook<V>,
+        terms: impl Fn(&[u8]) -> Terms,
+    ) -> Published<'_> {
+        let key = key(&message.feed, &message.instrument);
+        let terms = terms(&message.instrument);
+        let entry = self.kept.entry(key).or_insert_with(|| {
+            Entry::new(Book::new(message.depth.unwrap_or(terms.depth), terms.places))
+        });
+        if !entry.begins(place.offset) {
+            return Published::Restored;
+        }
+        let book = &mut entry.content;
+        book.offset = place.offset;
+        let mut adopted = None;
+        if message.form == Form::Delta && !self.whole.is_empty() {
+            match find_base(&mut self.whole, book.last, place.symbol, message) {
+                Base::None => {}
+                Base::Later => return Published::Outdated,
+                Base::Fits(base, last) => adopted = book.adopt(base, last),
+            }
+        }
+        match book.take(message, &ALL[place.exchange], &terms) {
+            None => Published::Outdated,
+            Some(judgement) => {
+                let reason = judgement.reason.or(adopted);
+                Published::Kept(book, Judgement { reason, ..judgement })
+            }
+        }
+    }
+}
+
+impl Whole {
+    fn stored(&self) -> Vec<u8> {
+        let &Whole { offset, last, time: time_us, repeated, is_fresh, ref base } = self;
+        let base = base.as_ref().map(Sides::of);
+        seal(&StoredWhole { offset, last, time_us, repeated, is_fresh, base })
+    }
+
+    fn restored(bytes: &[u8]) -> Result<Self, Damage> {
+        let StoredWhole { offset, last, time_us: time, repeated, is_fresh, base } = open(bytes)?;
+        let base = base.map(|base| base.levels()).transpose()?;
+        Ok(Whole { offset, last, time, repeated, base, is_fresh })
+    }
+}
+
+/// A whole book on which a change may build.
+enum Base<'w> {
+    None,
+    /// It has taken in the change already.
+    Later,
+    /// It is this book, after the change of this number.
+    Fits(&'w Levels, i64),
+}
+
+/// The base of a change, where there is one that no change has built on yet. `taken` is the last
+/// change that the kept book has taken in.
+fn find_base<'w, V: Value>(
+    whole: &'w mut HashMap<Vec<u8>, Entry<Whole>>,
+    taken: Option<i64>,
+    symbol: &[u8],
+    message: &OrderBook<V>,
+) -> Base<'w> {
+    let Some((first, last)) = message.sequence.first.zip(message.sequence.last) else {
+        return Base::None;
+    };
+    let goes_on = match message.sequence.previous {
+        Some(previous) => taken == Some(previous),
+        None => taken.is_some_and(|taken| first <= taken.saturating_add(1)),
+    };
+    let (mut is_before, mut fitting) = (false, None);
+    for name in [&message.instrument[..], symbol] {
+        let key = key(&[], name);
+        let base = whole.get(&key).map(|entry| &entry.content);
+        let Some(base) = base.filter(|base| base.base.is_some() && base.is_fresh) else { continue };
+        if last <= base.last {
+            // a base that names no instrument may be another's: what goes on is not its
+            is_before |= name == message.instrument || !goes_on;
+        } else if first <= base.last.saturating_add(1) {
+            fitting = Some(key);
+            break;
+        }
+    }
+    if let Some(entry) = fitting.and_then(|key| whole.get_mut(&key)) {
+        entry.is_changed = true;
+        entry.content.is_fresh = false;
+        let last = entry.content.last;
+        return entry.content.base.as_ref().map_or(Base::None, |base| Base::Fits(base, last));
+    }
+    if is_before { Base::Later } else { Base::None }
+}
+
+impl<T> Entry<T> {
+    fn new(content: T) -> Self {
+        Entry { content, is_changed: true, restored: None }
+    }
+
+    /// Notes that a message is about to have an effect; whether it may have one.
+    fn begins(&mut self, offset: Option<i64>) -> bool {
+        if let Some(restored) = self.restored {
+            if offset.is_some_and(|offset| offset <= restored) {
                 return false;
             }
+            self.restored = None;
         }
-        is_before
+        self.is_changed = true;
+        true
     }
 }
 
-/// The book of this name, which begins empty.
-fn entry<'b>(books: &'b mut HashMap<Vec<u8>, Book>, name: &[u8], depth: usize) -> &'b mut Book {
-    books.entry_ref(name).or_insert_with(|| Book::new(depth))
+/// The name of a kept book: which of the feeds of which instrument.
+fn key(feed: &[u8], instrument: &[u8]) -> Vec<u8> {
+    [feed, instrument].join(&0)
 }
 
-/// An instrument, and which of its feeds.
-fn key<V>(message: &OrderBook<V>) -> Vec<u8> {
-    [&message.feed[..], &message.instrument].join(&0)
+/// Feed and instrument of a key.
+fn names(key: &[u8]) -> (String, String) {
+    let end = key.iter().position(|byte| *byte == 0).unwrap_or(0);
+    let (feed, instrument) = (&key[..end], &key[end + 1..]);
+    [feed, instrument].map(|name| String::from_utf8_lossy(name).into_owned()).into()
 }

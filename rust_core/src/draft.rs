@@ -9,8 +9,8 @@ use crate::ticker::Ticker;
 
 /// What a message says, before it takes effect.
 pub trait Draft: Default {
-    /// Makes it as good as new.
-    fn reset(&mut self);
+    /// Makes it as good as new. `extended` tells whether records will be.
+    fn reset(&mut self, extended: bool);
     /// Takes over from the object around the payload what the payload does not say itself.
     fn inherit(&mut self, outer: &Self);
 }
@@ -41,14 +41,17 @@ const FEW: usize = 16;
 /// The messages of one item. They are collected before any takes effect, and their memory is used again.
 #[derive(Debug, Default)]
 pub struct Drafts<D> {
-    drafts: Vec<(D, bool)>,
+    /// And which of them are messages.
+    all: Vec<(D, bool)>,
     used: usize,
+    extended: bool,
 }
 
 impl<D: Draft> Drafts<D> {
-    pub fn clear(&mut self) {
+    pub fn clear(&mut self, extended: bool) {
         self.used = 0;
-        self.drafts.truncate(FEW); // one item of many is no reason to keep memory for all
+        self.extended = extended;
+        self.all.truncate(FEW); // one item of many is no reason to keep memory for all
     }
 
     pub fn is_empty(&self) -> bool {
@@ -57,7 +60,7 @@ impl<D: Draft> Drafts<D> {
 
     /// The messages, in their order.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut D> {
-        self.drafts[..self.used]
+        self.all[..self.used]
             .iter_mut()
             .filter_map(|(draft, is_message)| is_message.then_some(draft))
     }
@@ -69,25 +72,24 @@ impl<D: Draft> Drafts<D> {
         if at == MOST {
             return Err(Error::Size);
         }
-        match self.drafts.get_mut(at) {
-            Some((draft, is_message)) => {
-                draft.reset();
-                *is_message = true;
-            }
-            None => self.drafts.push((D::default(), true)),
+        if self.all.len() == at {
+            self.all.push((D::default(), true));
         }
+        let (draft, is_message) = &mut self.all[at];
+        draft.reset(self.extended);
+        *is_message = true;
         self.used += 1;
         Ok(at)
     }
 
     #[inline(always)]
     fn at(&mut self, place: usize) -> &mut D {
-        &mut self.drafts[place].0
+        &mut self.all[place].0
     }
 
     /// Ends a message that began at `outer`: with payloads, it is they that are the messages.
     fn end(&mut self, outer: usize) {
-        if let [around, payloads @ ..] = &mut self.drafts[outer..self.used]
+        if let [around, payloads @ ..] = &mut self.all[outer..self.used]
             && !payloads.is_empty()
         {
             around.1 = false;

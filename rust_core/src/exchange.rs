@@ -3,6 +3,7 @@
 
 mod prelude;
 
+use crate::book::Checksum;
 use crate::control::{Control, Members};
 use crate::draft::{Drafts, messages};
 use crate::error::{Error, Result};
@@ -46,6 +47,15 @@ pub(crate) trait Rules {
     const PAYLOAD: &'static [&'static str] = &[];
     /// The depths to which an order book can be subscribed, if the messages do not say to which it was.
     const DEPTHS: &'static [usize] = &[];
+    /// By what checksum its kept books can be proven.
+    const CHECKSUM: Option<Checksum> = None;
+    /// Whether its numbers may begin anew: then a lower number in a later message tells of a loss,
+    /// elsewhere of a repetition.
+    const NUMBERS_RESTART: bool = false;
+    /// Whether changes may build on its whole books, which come in messages of another form.
+    const WHOLE_IS_BASE: bool = false;
+    /// What its change of price is against.
+    const CHANGE_BASIS: ChangeBasis;
     /// How its messages look, for the simulator.
     const WIRE: Wire;
 
@@ -70,11 +80,33 @@ pub(crate) trait Rules {
     fn control(message: &Members) -> Option<Control>;
 }
 
+/// What a change of price is against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeBasis {
+    /// The last price of the day before.
+    PrevClose,
+    /// The price of 24 hours ago.
+    Rolling24h,
+}
+
+impl ChangeBasis {
+    pub const fn name(self) -> &'static str {
+        match self {
+            ChangeBasis::PrevClose => "prev_close",
+            ChangeBasis::Rolling24h => "rolling_24h",
+        }
+    }
+}
+
 /// One exchange's rules as plain data: names and functions.
 pub struct Exchange {
     pub name: &'static str,
     pub aliases: &'static [&'static str],
     pub depths: &'static [usize],
+    pub checksum: Option<Checksum>,
+    pub numbers_restart: bool,
+    pub whole_is_base: bool,
+    pub change_basis: ChangeBasis,
     pub wire: Wire,
     pub control: fn(&Members) -> Option<Control>,
     escaped: Readers<Escaped>,
@@ -99,6 +131,10 @@ impl Exchange {
             name: R::NAME,
             aliases: R::ALIASES,
             depths: R::DEPTHS,
+            checksum: R::CHECKSUM,
+            numbers_restart: R::NUMBERS_RESTART,
+            whole_is_base: R::WHOLE_IS_BASE,
+            change_basis: R::CHANGE_BASIS,
             wire: R::WIRE,
             control: R::control,
             escaped: Readers::of::<R>(),

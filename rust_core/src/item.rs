@@ -1,8 +1,9 @@
 //! One item: read in the first way that succeeds, and what becomes of it.
 
-use crate::batch::{Counts, Kind};
-use crate::book::Summary;
-use crate::books::{Books, Published};
+use crate::batch::{Change, Counts, Input, Kind, Oddity, Row};
+use crate::book::Quality;
+use crate::book::levels::Touch;
+use crate::books::{Books, Place, Published};
 use crate::control;
 use crate::draft::Drafts;
 use crate::error::{Error, Result};
@@ -12,7 +13,7 @@ use crate::json::string::{simplify, unescape};
 use crate::json::text::{Compact, Escaped, Long, Plain};
 use crate::number::{Usual, Wide};
 use crate::order_book::OrderBook;
-use crate::record::{Decimal, Records};
+use crate::record::{Decimal, Output, Records, Times};
 use crate::ticker::{Column, Ticker};
 use crate::time::Micros;
 
@@ -20,7 +21,7 @@ use crate::time::Micros;
 #[derive(Debug)]
 pub struct Items {
     kind: Kind,
-    books: Books,
+    pub books: Books,
     pub records: Records,
     usual: Scratch<Usual>,
     wide: Scratch<Wide>,
@@ -39,17 +40,32 @@ struct Scratch<V> {
 pub struct Source<'a> {
     pub exchange: usize,
     pub symbol: &'a [u8],
-    pub depth: usize,
-    /// The time of messages that have none.
-    pub time: Micros,
+    /// The Kafka value: which of the batch it is, and itself.
+    pub index: usize,
+    pub input: Input<'a>,
+    pub row: &'a Row,
+    pub now: Micros,
+}
+
+impl Source<'_> {
+    /// The times of a message.
+    fn times(&self, exchange: Option<Micros>) -> Times {
+        Times { exchange, ingested: self.input.ingested(), now: self.now }
+    }
+}
+
+/// Where it is noted what becomes of items.
+pub struct Tally<'t> {
+    pub counts: &'t mut Counts,
+    pub changes: &'t mut Vec<Change>,
 }
 
 impl Items {
-    pub fn new(kind: Kind) -> Self {
+    pub fn new(kind: Kind, output: Output) -> Self {
         Items {
             kind,
             books: Books::default(),
-            records: Records::default(),
+            records: Records::new(output),
             usual: Scratch::default(),
             wide: Scratch::default(),
             text: Vec::new(),
@@ -58,56 +74,56 @@ impl Items {
 
     /// Decodes one item: as it stands; if that fails, its text unescaped; if a number does not
     /// fit, with wider ones; and what is no message of this kind may be a control message.
-    pub fn decode(&mut self, item: Part, source: Source, counts: &mut Counts) -> Result<()> {
+    pub fn decode(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
         match item.exactly() {
-            [b'"', inside @ .., b'"'] => match self.escaped(item, source, counts) {
-                Err(_) => self.unescaped(inside, source, counts),
+            [b'"', inside @ .., b'"'] => match self.escaped(item, source, tally) {
+                Err(_) => self.unescaped(inside, source, tally),
                 done => done,
             },
-            [b'{' | b'[', ..] => self.plain(item, source, counts),
+            [b'{' | b'[', ..] => self.plain(item, source, tally),
             _ => Err(Error::Syntax),
         }
     }
 
     /// Whichever spelling it is, either reads it: the right one sooner.
-    fn escaped(&mut self, item: Part, source: Source, counts: &mut Counts) -> Result<()> {
+    fn escaped(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
         let inside = Part { bytes: &item.bytes[1..], length: item.length - 2 };
         let colon = inside.exactly().iter().take(100).position(|byte| *byte == b':');
         let compact = colon.is_some_and(|colon| inside.bytes.get(colon + 1) != Some(&b' '));
         if compact {
-            self.with_usual::<Compact>(inside, source, counts)
+            self.with_usual::<Compact>(inside, source, tally)
         } else {
-            self.with_usual::<Escaped>(inside, source, counts)
+            self.with_usual::<Escaped>(inside, source, tally)
         }
     }
 
-    fn unescaped(&mut self, inside: &[u8], source: Source, counts: &mut Counts) -> Result<()> {
+    fn unescaped(&mut self, inside: &[u8], source: Source, tally: &mut Tally) -> Result<()> {
         let mut text = std::mem::take(&mut self.text);
         text.clear();
         let result = unescape(inside, &mut text).and_then(|()| {
             let length = text.len();
             text.extend_from_slice(&[b' '; SLACK]);
-            self.plain(Part { bytes: &text, length }, source, counts)
+            self.plain(Part { bytes: &text, length }, source, tally)
         });
         self.text = text;
         result
     }
 
-    fn plain(&mut self, item: Part, source: Source, counts: &mut Counts) -> Result<()> {
-        match self.of_any_length(item, source, counts) {
+    fn plain(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
+        match self.of_any_length(item, source, tally) {
             Err(Error::Escape) => {
                 let text = simplify(item.exactly())?;
                 let item = Part { bytes: &text, length: text.len() };
-                let result = self.of_any_length(item, source, counts);
-                result.or_else(|error| count_control(item, source, counts, error))
+                let result = self.of_any_length(item, source, tally);
+                result.or_else(|error| count_control(item, source, tally, error))
             }
-            result => result.or_else(|error| count_control(item, source, counts, error)),
+            result => result.or_else(|error| count_control(item, source, tally, error)),
         }
     }
 
-    fn of_any_length(&mut self, item: Part, source: Source, counts: &mut Counts) -> Result<()> {
-        match self.with_usual::<Plain>(item, source, counts) {
-            Err(Error::Range) => self.with_wide(item, source, counts),
+    fn of_any_length(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
+        match self.with_usual::<Plain>(item, source, tally) {
+            Err(Error::Range) => self.with_wide(item, source, tally),
             result => result,
         }
     }
@@ -116,24 +132,24 @@ impl Items {
         &mut self,
         item: Part,
         source: Source,
-        counts: &mut Counts,
+        tally: &mut Tally,
     ) -> Result<()> {
         let Items { kind, usual, books, records, .. } = self;
-        read::<T>(item, *kind, source, &mut Sink { scratch: usual, books, records, counts })
+        read::<T>(item, *kind, source, &mut Sink { scratch: usual, books, records, tally })
     }
 
     #[cold]
-    fn with_wide(&mut self, item: Part, source: Source, counts: &mut Counts) -> Result<()> {
+    fn with_wide(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
         let Items { kind, wide, books, records, .. } = self;
-        read::<Long>(item, *kind, source, &mut Sink { scratch: wide, books, records, counts })
+        read::<Long>(item, *kind, source, &mut Sink { scratch: wide, books, records, tally })
     }
 }
 
 /// Counts an item that is no message of its kind as a control message, if it is one.
-fn count_control(item: Part, source: Source, counts: &mut Counts, error: Error) -> Result<()> {
+fn count_control(item: Part, source: Source, tally: &mut Tally, error: Error) -> Result<()> {
     let classify = ALL[source.exchange].control;
     let control = control::control(item.exactly(), classify).ok_or(error)?;
-    counts.control[control as usize] += 1;
+    tally.counts.control[control as usize] += 1;
     Ok(())
 }
 
@@ -165,11 +181,11 @@ impl<'a> Part<'a> {
 }
 
 /// Where the messages of an item go.
-struct Sink<'s, V> {
+struct Sink<'s, 't, V> {
     scratch: &'s mut Scratch<V>,
     books: &'s mut Books,
     records: &'s mut Records,
-    counts: &'s mut Counts,
+    tally: &'s mut Tally<'t>,
 }
 
 /// Reads all messages of an item; only when all are sound does any take effect.
@@ -177,7 +193,7 @@ fn read<T: Spelling>(
     item: Part,
     kind: Kind,
     source: Source,
-    sink: &mut Sink<T::Value>,
+    sink: &mut Sink<'_, '_, T::Value>,
 ) -> Result<()>
 where
     T::Value: Decimal,
@@ -188,13 +204,13 @@ where
     }
 }
 
-fn tickers<T: Spelling>(item: Part, source: Source, sink: &mut Sink<T::Value>) -> Result<()>
+fn tickers<T: Spelling>(item: Part, source: Source, sink: &mut Sink<'_, '_, T::Value>) -> Result<()>
 where
     T::Value: Decimal,
 {
     let readers = T::readers(&ALL[source.exchange]);
     let drafts = &mut sink.scratch.tickers;
-    drafts.clear();
+    drafts.clear(sink.records.is_extended());
     let mut reader = Reader::<T>::new(item.bytes);
     (readers.tickers)(&mut reader, drafts)?;
     item.check_end(&mut reader)?;
@@ -207,21 +223,29 @@ where
         }
         (readers.complete)(ticker)?;
     }
+    let counts = &mut *sink.tally.counts;
     for ticker in drafts.iter_mut() {
-        sink.records.ticker(ticker, item.bytes, ticker.time.micros().unwrap_or(source.time));
-        sink.counts.records += 1;
+        let times = source.times(ticker.time.micros());
+        let basis = ALL[source.exchange].change_basis;
+        sink.records.ticker(ticker, item.bytes, times, basis);
+        counts.records += 1;
+        counts.note_if(sink.records.is_stale(times), Oddity::Stale);
     }
-    sink.counts.decoded += 1;
+    counts.decoded += 1;
     Ok(())
 }
 
-fn order_books<T: Spelling>(item: Part, source: Source, sink: &mut Sink<T::Value>) -> Result<()>
+fn order_books<T: Spelling>(
+    item: Part,
+    source: Source,
+    sink: &mut Sink<'_, '_, T::Value>,
+) -> Result<()>
 where
     T::Value: Decimal,
 {
     let exchange = &ALL[source.exchange];
     let drafts = &mut sink.scratch.order_books;
-    drafts.clear();
+    drafts.clear(sink.records.is_extended());
     let mut reader = Reader::<T>::new(item.bytes);
     (T::readers(exchange).order_books)(&mut reader, drafts)?;
     item.check_end(&mut reader)?;
@@ -231,24 +255,75 @@ where
     for message in drafts.iter_mut() {
         message.check()?;
     }
-    let (before, mut outdated) = (sink.records.count(), false);
+    let before = sink.records.count();
+    let mut held = Held::default();
     for message in drafts.iter_mut() {
-        let time = message.time.micros().unwrap_or(source.time);
-        let records = &mut *sink.records;
-        match sink.books.publish(source.exchange, source.symbol, source.depth, message) {
-            Published::Warming => {}
-            Published::Outdated => outdated = true,
-            Published::Whole => records.order_book(&message.bids.top, &message.asks.top, time),
-            Published::Kept(Summary::Usual(bids, asks)) => records.order_book(&bids, &asks, time),
-            Published::Kept(Summary::Wide(bids, asks)) => records.order_book(&bids, &asks, time),
-        }
+        publish(message, source, sink.books, sink.records, sink.tally, &mut held);
     }
+    let counts = &mut *sink.tally.counts;
     let written = sink.records.count() - before;
-    sink.counts.records += written;
-    match (written, outdated) {
-        (1.., _) => sink.counts.decoded += 1,
-        (0, true) => sink.counts.outdated += 1,
-        (0, false) => sink.counts.warming += 1,
+    counts.records += written;
+    match (written, held) {
+        (1.., _) => counts.decoded += 1,
+        (0, Held { outdated: true, .. }) => counts.outdated += 1,
+        (0, Held { suspect: true, .. }) => counts.suspect += 1,
+        (0, _) => counts.warming += 1,
     }
     Ok(())
+}
+
+/// Why messages of an item left no record.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    outdated: bool,
+    suspect: bool,
+}
+
+/// Lets an order-book message take effect, and writes its record if it is to be published.
+fn publish<V: Decimal>(
+    message: &OrderBook<V>,
+    source: Source,
+    books: &mut Books,
+    records: &mut Records,
+    tally: &mut Tally,
+    held: &mut Held,
+) {
+    let place =
+        Place { exchange: source.exchange, symbol: source.symbol, offset: source.input.offset };
+    let times = source.times(message.time.micros());
+    let counts = &mut *tally.counts;
+    let touch = match books.publish(place, message, |name| source.row.terms(name)) {
+        Published::Outdated | Published::Restored => {
+            held.outdated = true;
+            return;
+        }
+        Published::Whole => {
+            let mismatch = message.bids.contradicts_total() || message.asks.contradicts_total();
+            counts.note_if(mismatch, Oddity::TotalsMismatch);
+            records.whole_book(message, times, mismatch);
+            message.touch()
+        }
+        Published::Kept(book, judgement) => {
+            counts.note_if(judgement.is_lossy, Oddity::Gap);
+            if let Some(reason) = judgement.reason {
+                tally.changes.push(Change {
+                    index: source.index,
+                    exchange: ALL[source.exchange].name,
+                    instrument: String::from_utf8_lossy(&message.instrument).into_owned(),
+                    quality: book.quality,
+                    reason,
+                });
+            }
+            if book.quality != Quality::Valid && !source.row.publish_all {
+                held.suspect |= book.quality == Quality::Suspect;
+                book.history.held_back += 1;
+                return;
+            }
+            records.kept_book(book, &message.instrument, times);
+            book.levels.touch()
+        }
+    };
+    counts.note_if(touch == Touch::Crossed, Oddity::Crossed);
+    counts.note_if(touch == Touch::Locked, Oddity::Locked);
+    counts.note_if(records.is_stale(times), Oddity::Stale);
 }

@@ -30,6 +30,6 @@ mod time;
 /// What the bench of the kept book is given.
 #[cfg(feature = "bench")]
 pub mod bench {
-    pub use crate::book::{Book, Summary};
+    pub use crate::book::levels::Levels;
     pub use crate::order_book::{Form, Level, OrderBook};
 }

@@ -1,5 +1,6 @@
 //! Exact numbers from text: whole multiples of a small power of ten, never a float.
 
+mod divisor;
 mod quick;
 mod scan;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use num_integer::Integer;
 use num_traits::{CheckedAdd, CheckedMul, CheckedSub, Pow, Signed, ToPrimitive, Zero};
 
 use crate::error::{Error, Result};
+pub use divisor::{ONE, POWERS_OF_TEN};
 pub use quick::whole;
 use quick::{UNIT, digits, product, small_exponent};
 use scan::Scan;

@@ -2,6 +2,7 @@
 
 mod side;
 
+use crate::book::levels::Touch;
 use crate::draft::Draft;
 use crate::error::{Error, Result};
 use crate::json::Reader;
@@ -10,7 +11,7 @@ use crate::json::text::Text;
 use crate::number::Value;
 use crate::time::EventTime;
 use side::levels;
-pub use side::{Level, Side, Top};
+pub use side::{Level, Places, Side, Top};
 
 /// What the levels of a message are to the book. What is said later in this list outweighs what
 /// is said earlier, as both the object around a payload and the payload may speak of it.
@@ -32,6 +33,8 @@ pub const UNCUT: usize = side::MOST_LEVELS;
 /// The numbers by which an exchange lets its messages be put in order.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sequence {
+    /// The last change before the message.
+    pub previous: Option<i64>,
     /// The first change that the message holds.
     pub first: Option<i64>,
     /// The last change that the message holds.
@@ -51,6 +54,8 @@ pub struct OrderBook<V> {
     /// How many levels a side was subscribed, if the message says.
     pub depth: Option<usize>,
     pub sequence: Sequence,
+    /// What the exchange has computed from the best levels after the message.
+    pub checksum: Option<i64>,
     pub time: EventTime,
     /// A delta may lack a side, which then has not changed.
     pub sides_optional: bool,
@@ -59,17 +64,21 @@ pub struct OrderBook<V> {
     /// How many words say of which kind the message is.
     pub kind_words: u8,
     form_words: u8,
+    /// Whether more will be told of the book than the usual record has.
+    extended: bool,
 }
 
 impl<V: Value> Draft for OrderBook<V> {
-    fn reset(&mut self) {
-        self.bids.reset();
-        self.asks.reset();
+    fn reset(&mut self, extended: bool) {
+        self.bids.reset(extended);
+        self.asks.reset(extended);
+        self.extended = extended;
         self.form = Form::Unsaid;
         self.instrument.clear();
         self.feed.clear();
         self.depth = None;
         self.sequence = Sequence::default();
+        self.checksum = None;
         self.time = EventTime::default();
         self.sides_optional = false;
         self.numbered = false;
@@ -102,10 +111,21 @@ impl<V: Value> OrderBook<V> {
         unit: impl Shape<4>,
     ) -> Result<()> {
         let (asks, bids) = (self.asks.begin_sum()?, self.bids.begin_sum()?);
+        if self.extended {
+            return levels(reader, unit, |[ask, bid, ask_size, bid_size]| {
+                asks.add(ask, ask_size)?;
+                bids.add(bid, bid_size)
+            });
+        }
         levels(reader, unit, |[ask, bid, ask_size, bid_size]| {
             asks.top.add(ask.value, &ask_size.value)?;
             bids.top.add(bid.value, &bid_size.value)
         })
+    }
+
+    /// Reads the name of the instrument, where only extended records say it.
+    pub fn read_instrument_if_extended<T: Text>(&mut self, reader: &mut Reader<T>) -> Result<()> {
+        if self.extended { self.read_instrument(reader) } else { reader.skip() }
     }
 
     /// Reads the name of the instrument.
@@ -140,6 +160,11 @@ impl<V: Value> OrderBook<V> {
             _ => return Err(Error::Kind),
         });
         Ok(())
+    }
+
+    /// How the best prices of a whole book stand to each other.
+    pub fn touch(&self) -> Touch {
+        Touch::of(self.bids.top.best.as_ref(), self.asks.top.best.as_ref())
     }
 
     /// Checks what must hold before the message takes effect, and sums up a whole book whose

@@ -1,5 +1,6 @@
 //! The boundary to Python, and the only file that knows of it: bytes in, bytes out, one call a batch.
 
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use memchr::memchr_iter;
@@ -9,17 +10,22 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::batch::{self, Input, Kind, Outcome, Row};
+use crate::batch::{self, Input, Kind, ODDITIES, Outcome, Row};
+use crate::book::checkpoint::Damage;
+use crate::books::State;
 use crate::control::CONTROLS;
 use crate::error::Error;
 use crate::exchange::ALL;
+use crate::record::{Figures, Output};
 use crate::simulate::{self, Style};
 
 /// Exact records from the raw websocket messages of crypto exchanges.
 #[pymodule(gil_used = false)]
 mod _core {
     #[pymodule_export]
-    use super::{Batch, Decoder, Market, Reject, Stretch, exchange_names, reject_reasons};
+    use super::{
+        Batch, Book, Change, Decoder, Market, Reject, Stretch, exchange_names, reject_reasons,
+    };
 
     /// How the extension was built: `release` or `debug`.
     #[pymodule_export]
@@ -51,29 +57,63 @@ struct Decoder(Mutex<batch::Decoder>);
 #[pymethods]
 impl Decoder {
     #[new]
-    fn new(kind: &str, exchanges: Vec<(String, String, usize)>) -> PyResult<Self> {
+    fn new(kind: &str, exchanges: Vec<Exchange>, output: Form) -> PyResult<Self> {
         let kind = kind_of(kind)?;
         let rows: PyResult<Vec<Row>> = exchanges.into_iter().map(row).collect();
-        Ok(Decoder(Mutex::new(batch::Decoder::new(kind, rows?))))
+        Ok(Decoder(Mutex::new(batch::Decoder::new(kind, rows?, output.into()))))
     }
 
-    /// Decodes Kafka values, of whose records `timestamps` has the times in milliseconds.
-    #[pyo3(signature = (values, timestamps=None))]
+    /// Decodes Kafka values, of whose records `timestamps` has the times in milliseconds and
+    /// `offsets` the offsets.
+    #[pyo3(signature = (values, timestamps=None, offsets=None))]
     #[expect(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
     fn decode(
         &self,
         py: Python<'_>,
         values: Vec<PyBackedBytes>,
         timestamps: Option<Vec<Option<i64>>>,
+        offsets: Option<Vec<i64>>,
     ) -> PyResult<Batch> {
         let timestamps = timestamps.unwrap_or_else(|| vec![None; values.len()]);
-        if timestamps.len() != values.len() {
-            let text = format!("{} timestamps for {} values", timestamps.len(), values.len());
-            return Err(PyValueError::new_err(text));
+        let offsets = match offsets {
+            Some(offsets) => offsets.into_iter().map(Some).collect(),
+            None => vec![None; values.len()],
+        };
+        for (count, what) in [(timestamps.len(), "timestamps"), (offsets.len(), "offsets")] {
+            if count != values.len() {
+                let text = format!("{count} {what} for {} values", values.len());
+                return Err(PyValueError::new_err(text));
+            }
         }
-        let inputs =
-            values.iter().zip(timestamps).map(|(value, timestamp)| Input { value, timestamp });
-        self.run(py, inputs)
+        let numbers = timestamps.into_iter().zip(offsets);
+        let inputs = values.iter().zip(numbers);
+        self.run(py, inputs.map(|(value, (timestamp, offset))| Input { value, timestamp, offset }))
+    }
+
+    /// Checkpoints of the books that have changed since the last call: names and contents.
+    fn checkpoints(&self, py: Python<'_>) -> Vec<(String, Py<PyBytes>)> {
+        let mut decoder = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        let decoder = &mut *decoder;
+        let changed = py.detach(|| decoder.checkpoints());
+        let bytes = |content: Vec<u8>| PyBytes::new(py, &content).unbind();
+        changed.into_iter().map(|(name, content)| (name, bytes(content))).collect()
+    }
+
+    /// Takes in a checkpoint, before the first batch.
+    fn restore(&self, py: Python<'_>, name: &str, content: &[u8]) -> PyResult<()> {
+        let mut decoder = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        decoder.restore(name, content).map_err(|damage| {
+            PyValueError::new_err(match damage {
+                Damage::Newer => "it was written by a later version of marketprep",
+                Damage::Broken => "it is damaged",
+            })
+        })
+    }
+
+    /// What is known of each kept book.
+    fn books(&self, py: Python<'_>) -> Vec<Book> {
+        let decoder = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        decoder.books().into_iter().map(Book::from).collect()
     }
 
     /// Decodes a block of lines, each an envelope. Blank lines are none.
@@ -86,7 +126,7 @@ impl Decoder {
             Some(line)
         });
         let values = lines.filter(|line| !line.trim_ascii().is_empty());
-        self.run(py, values.map(|value| Input { value, timestamp: None }))
+        self.run(py, values.map(|value| Input { value, timestamp: None, offset: None }))
     }
 }
 
@@ -112,6 +152,8 @@ struct Batch {
     /// Whose the records are: index of the value, exchange and number of records.
     runs: Vec<(usize, &'static str, u64)>,
     rejects: Vec<Py<Reject>>,
+    /// The kept books whose quality has changed.
+    changes: Vec<Change>,
     envelopes: u64,
     /// By exchange, what became of its items.
     counts: Py<PyDict>,
@@ -129,8 +171,12 @@ impl Batch {
                 row.set_item(format!("control_{sort}"), count)?;
             }
             row.set_item("warming", of.warming)?;
+            row.set_item("suspect", of.suspect)?;
             row.set_item("outdated", of.outdated)?;
             row.set_item("rejected", of.rejected)?;
+            for (oddity, count) in ODDITIES.iter().zip(of.oddities) {
+                row.set_item(format!("odd_{oddity}"), count)?;
+            }
             counts.set_item(exchange.name, row)?;
         }
         let rejects: PyResult<_> =
@@ -139,9 +185,70 @@ impl Batch {
             records: PyBytes::new(py, records).unbind(),
             runs: outcome.runs.iter().map(|run| (run.index, run.exchange, run.records)).collect(),
             rejects: rejects?,
+            changes: outcome.changes.into_iter().map(Change::from).collect(),
             envelopes: outcome.envelopes,
             counts: counts.unbind(),
         })
+    }
+}
+
+/// A kept book whose quality has changed.
+#[pyclass(frozen, get_all)]
+#[derive(Clone)]
+struct Change {
+    /// Which value of the batch has changed it.
+    index: usize,
+    exchange: &'static str,
+    instrument: String,
+    /// What it is now: `warming`, `valid` or `suspect`.
+    quality: &'static str,
+    /// Why: `snapshot`, `checksum`, `gap` or `crossed`.
+    reason: &'static str,
+}
+
+impl From<batch::Change> for Change {
+    fn from(change: batch::Change) -> Self {
+        let batch::Change { index, exchange, instrument, quality, reason } = change;
+        Change { index, exchange, instrument, quality: quality.name(), reason: reason.name() }
+    }
+}
+
+/// What is known of a kept book.
+#[pyclass(frozen, get_all)]
+struct Book {
+    exchange: &'static str,
+    /// Which of the feeds of its instrument, where an exchange has several.
+    feed: String,
+    instrument: String,
+    quality: &'static str,
+    /// How many levels it has: bids and asks.
+    levels: (usize, usize),
+    gaps: u64,
+    checksums_matched: u64,
+    checksums_failed: u64,
+    outdated: u64,
+    crossed: u64,
+    locked: u64,
+    held_back: u64,
+}
+
+impl From<State> for Book {
+    fn from(state: State) -> Self {
+        let State { exchange, feed, instrument, quality, levels: [bids, asks], history } = state;
+        Book {
+            exchange,
+            feed,
+            instrument,
+            quality: quality.name(),
+            levels: (bids, asks),
+            gaps: history.gaps,
+            checksums_matched: history.checksums_matched,
+            checksums_failed: history.checksums_failed,
+            outdated: history.outdated,
+            crossed: history.crossed,
+            locked: history.locked,
+            held_back: history.held_back,
+        }
     }
 }
 
@@ -247,8 +354,40 @@ fn kind_of(kind: &str) -> PyResult<Kind> {
     }
 }
 
-fn row((name, region, depth): (String, String, usize)) -> PyResult<Row> {
-    Ok(Row { exchange: place_of(&name)?, region, depth })
+/// What the settings say of an exchange.
+#[derive(FromPyObject)]
+struct Exchange {
+    name: String,
+    region: String,
+    depth: usize,
+    publish_all: bool,
+    crossed_grace: u32,
+    precision: HashMap<String, (usize, usize)>,
+}
+
+/// What records are to have.
+#[derive(FromPyObject)]
+struct Form {
+    extended: bool,
+    imbalance_levels: Vec<usize>,
+    depth_bps: Vec<u32>,
+    stale_after_s: i64,
+}
+
+impl From<Form> for Output {
+    fn from(form: Form) -> Self {
+        let figures = Figures::new(&form.imbalance_levels, &form.depth_bps);
+        Output {
+            extended: form.extended.then_some(figures),
+            stale_after: form.stale_after_s.saturating_mul(1_000_000),
+        }
+    }
+}
+
+fn row(exchange: Exchange) -> PyResult<Row> {
+    let Exchange { name, region, depth, publish_all, crossed_grace, precision } = exchange;
+    let exchange = place_of(&name)?;
+    Ok(Row { exchange, region, depth, publish_all, crossed_grace, precision })
 }
 
 fn place_of(name: &str) -> PyResult<usize> {

@@ -1,17 +1,49 @@
 //! The records that downstream reads: JSON, one a line.
 
 mod decimal;
-#[allow(dead_code, reason = "no record asks for figures yet")]
 mod figures;
 mod room;
 #[cfg(test)]
 mod tests;
 
-use crate::order_book::Top;
+use std::fmt::{Arguments, Display};
+use std::io::Write;
+
+use crate::book::levels::{Kept, Levels, Touch};
+use crate::book::{Book, Quality};
+use crate::exchange::ChangeBasis;
+use crate::order_book::{Level, OrderBook, Side, Top};
 use crate::ticker::{COLUMNS, Column, Ticker};
 use crate::time::{Clock, Micros};
 pub use decimal::Decimal;
+pub use figures::Figures;
 use room::{Fragment, Room, fragment};
+
+/// What records are to have.
+#[derive(Clone, Debug, Default)]
+pub struct Output {
+    /// The figures of extended records; without them records are the usual ones.
+    pub extended: Option<Figures>,
+    /// How long before Kafka's time an exchange's may be, before what it says is stale.
+    pub stale_after: Micros,
+}
+
+/// The times of a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// That of the event, by the exchange.
+    pub exchange: Option<Micros>,
+    /// When Kafka took it in.
+    pub ingested: Option<Micros>,
+    pub now: Micros,
+}
+
+impl Times {
+    /// The time of the record.
+    fn event(self) -> Micros {
+        self.exchange.or(self.ingested).unwrap_or(self.now)
+    }
+}
 
 /// Records, a line break behind each.
 #[derive(Debug, Default)]
@@ -21,7 +53,20 @@ pub struct Records {
     count: u64,
     head: Vec<u8>,
     clock: Clock,
+    output: Output,
 }
+
+/// What an extended record says of a book besides its levels.
+struct Told<'m> {
+    instrument: &'m [u8],
+    quality: Quality,
+    totals_mismatch: Option<bool>,
+    sequence: Option<i64>,
+    times: Times,
+}
+
+/// What ends a record.
+const END: &[u8] = b"}\n";
 
 /// More than all that is written of a record besides its head and its numbers.
 const FIXED_BYTES: usize = 1024;
@@ -38,6 +83,21 @@ const COLUMN_NAMES: [Fragment; COLUMNS] = [
 ];
 
 impl Records {
+    pub fn new(output: Output) -> Self {
+        Records { output, ..Records::default() }
+    }
+
+    pub fn is_extended(&self) -> bool {
+        self.output.extended.is_some()
+    }
+
+    /// Whether what an exchange said was old when Kafka took it in.
+    #[inline(always)]
+    pub fn is_stale(&self, times: Times) -> bool {
+        let lag = times.ingested.zip(times.exchange).map(|(ingested, event)| ingested - event);
+        lag.is_some_and(|lag| lag > self.output.stale_after)
+    }
+
     /// All records so far.
     pub fn lines(&self) -> &[u8] {
         &self.buffer[..self.length]
@@ -66,13 +126,53 @@ impl Records {
         self.head = parts.concat();
     }
 
-    /// Writes the record of an order book: exact JSON numbers.
-    pub fn order_book<V: Decimal>(
+    /// Writes the record of a message that is the whole book.
+    pub fn whole_book<V: Decimal>(
         &mut self,
-        bids: &Top<V, true>,
-        asks: &Top<V, false>,
-        time: Micros,
+        message: &OrderBook<V>,
+        times: Times,
+        totals_mismatch: bool,
     ) {
+        let OrderBook { bids, asks, .. } = message;
+        self.order_book(&bids.top, &asks.top, times.event());
+        if self.is_extended() {
+            let is_declared = bids.declared.is_some() || asks.declared.is_some();
+            let told = Told {
+                instrument: &message.instrument,
+                quality: Quality::Valid,
+                totals_mismatch: is_declared.then_some(totals_mismatch),
+                sequence: message.sequence.last,
+                times,
+            };
+            let (bids, asks) = (best_first(bids), best_first(asks));
+            self.extend_book(&told, bids.iter().copied(), asks.iter().copied());
+        }
+    }
+
+    /// Writes the record of a book that is kept.
+    pub fn kept_book(&mut self, book: &Book, instrument: &[u8], times: Times) {
+        let told = Told {
+            instrument,
+            quality: book.quality,
+            totals_mismatch: None,
+            sequence: book.last,
+            times,
+        };
+        match &book.levels {
+            Levels::Usual(bids, asks) => self.sides(&told, bids, asks),
+            Levels::Wide(bids, asks) => self.sides(&told, bids, asks),
+        }
+    }
+
+    fn sides<V: Decimal>(&mut self, told: &Told, bids: &Kept<V, true>, asks: &Kept<V, false>) {
+        self.order_book(&bids.top(), &asks.top(), told.times.event());
+        if self.is_extended() {
+            self.extend_book(told, bids.best_first(), asks.best_first());
+        }
+    }
+
+    /// Writes the record of an order book: exact JSON numbers.
+    fn order_book<V: Decimal>(&mut self, bids: &Top<V, true>, asks: &Top<V, false>, time: Micros) {
         let (bid, ask) = (bids.best.as_ref(), asks.best.as_ref());
         let spread = bid.zip(ask).map(|(bid, ask)| ask.clone() - bid.clone());
         self.write::<V>(|room, clock| {
@@ -95,7 +195,14 @@ impl Records {
 
     /// Writes the record of a ticker: exact decimal strings, copied from the message where they
     /// stand there as they must be.
-    pub fn ticker<V: Decimal>(&mut self, ticker: &Ticker<V>, message: &[u8], time: Micros) {
+    pub fn ticker<V: Decimal>(
+        &mut self,
+        ticker: &Ticker<V>,
+        message: &[u8],
+        times: Times,
+        basis: ChangeBasis,
+    ) {
+        let time = times.event();
         self.write::<V>(|room, _| {
             room.fragment(&const { fragment(",\"timestamp\":") });
             room.milliseconds(time);
@@ -115,6 +222,54 @@ impl Records {
             }
             room.fragment(&const { fragment("}]}\n") });
         });
+        if self.is_extended() {
+            let quality = if self.is_stale(times) { "stale" } else { "valid" };
+            let mut members = Members::default();
+            members.name("instrument", &ticker.instrument);
+            members.text("quality", quality);
+            members.times(times, &mut self.clock);
+            members.text("change_basis", basis.name());
+            self.extend(&members.0);
+        }
+    }
+
+    /// Adds to the record of a book what an extended one says.
+    fn extend_book<'l, V: Decimal + 'l>(
+        &mut self,
+        told: &Told,
+        bids: impl ExactSizeIterator<Item = &'l Level<V>> + Clone,
+        asks: impl ExactSizeIterator<Item = &'l Level<V>> + Clone,
+    ) {
+        let best = |level: Option<&'l Level<V>>| level.map(|level| &level.price);
+        let touch = Touch::of(best(bids.clone().next()), best(asks.clone().next()));
+        let quality = match told.quality {
+            Quality::Valid if self.is_stale(told.times) => "stale",
+            quality => quality.name(),
+        };
+        let mut members = Members::default();
+        members.name("instrument", told.instrument);
+        members.text("quality", quality);
+        members.text("book_state", touch.name());
+        members.plain("totals_mismatch", told.totals_mismatch);
+        members.plain("bid_levels", Some(bids.len()));
+        members.plain("ask_levels", Some(asks.len()));
+        if let Some(figures) = &self.output.extended {
+            figures.write(&mut members.0, bids, asks);
+        }
+        members.times(told.times, &mut self.clock);
+        members.plain("sequence", told.sequence);
+        self.extend(&members.0);
+    }
+
+    /// Adds members to the last record.
+    fn extend(&mut self, members: &[u8]) {
+        self.length -= END.len();
+        let length = self.length + members.len() + END.len();
+        if self.buffer.len() < length {
+            self.grow(members.len() + END.len());
+        }
+        self.buffer[self.length..length].copy_from_slice(&[members, END].concat());
+        self.length = length;
     }
 
     /// Writes one record of numbers of this kind.
@@ -136,5 +291,51 @@ impl Records {
     #[inline(never)]
     fn grow(&mut self, more: usize) {
         self.buffer.resize((self.buffer.len() * 2).max(self.length + more), 0);
+    }
+}
+
+/// The levels of a message that count, in order.
+fn best_first<V: Decimal, const HIGHEST: bool>(side: &Side<V, HIGHEST>) -> Vec<&Level<V>> {
+    let alive = |level: &&Level<V>| level.price.is_positive() && level.size.is_positive();
+    let mut levels: Vec<_> = side.levels.iter().filter(alive).collect();
+    levels.sort_by(|a, b| if HIGHEST { b.price.cmp(&a.price) } else { a.price.cmp(&b.price) });
+    levels
+}
+
+/// What an extended record says more: JSON members, a comma before each.
+#[derive(Debug, Default)]
+struct Members(Vec<u8>);
+
+impl Members {
+    /// A number or a truth value; null if there is none.
+    fn plain(&mut self, name: &str, value: Option<impl Display>) {
+        match value {
+            Some(value) => self.add(format_args!(",\"{name}\":{value}")),
+            None => self.add(format_args!(",\"{name}\":null")),
+        }
+    }
+
+    /// A text that needs no escapes.
+    fn text(&mut self, name: &str, text: &str) {
+        self.add(format_args!(",\"{name}\":\"{text}\""));
+    }
+
+    /// A name as the exchange has it; null if there is none.
+    fn name(&mut self, name: &str, value: &[u8]) {
+        let value = (!value.is_empty()).then(|| String::from_utf8_lossy(value));
+        self.plain(name, value.and_then(|value| serde_json::to_string(&value).ok()));
+    }
+
+    fn times(&mut self, times: Times, clock: &mut Clock) {
+        for (name, time) in [("exchange_time", times.exchange), ("ingest_time", times.ingested)] {
+            match time {
+                Some(time) => self.text(name, &String::from_utf8_lossy(clock.text(time))),
+                None => self.plain(name, None::<u8>),
+            }
+        }
+    }
+
+    fn add(&mut self, member: Arguments) {
+        self.0.write_fmt(member).expect("a buffer in memory takes all");
     }
 }

@@ -52,6 +52,9 @@ pub struct Ticker<V> {
     values: [V; COLUMNS],
     texts: [TextAt; COLUMNS],
     pub time: EventTime,
+    /// The instrument, as the exchange names it, if records are to say it.
+    pub instrument: Vec<u8>,
+    extended: bool,
     /// How many words say of which kind the message is.
     pub kind_words: u8,
     /// One bit for each column that was read, be it null.
@@ -72,13 +75,18 @@ struct TextAt {
 }
 
 impl<V: Value> Draft for Ticker<V> {
-    fn reset(&mut self) {
+    fn reset(&mut self, extended: bool) {
         self.time = EventTime::default();
+        self.instrument.clear();
+        self.extended = extended;
         (self.read, self.present, self.plain, self.kind_words) = (0, 0, 0, 0);
     }
 
     fn inherit(&mut self, outer: &Self) {
         self.time.inherit(&outer.time);
+        if self.instrument.is_empty() {
+            self.instrument.extend_from_slice(&outer.instrument);
+        }
     }
 }
 
@@ -109,6 +117,15 @@ impl<V: Value> Ticker<V> {
         self.values[column as usize] = number.value;
         self.present |= bit;
         Ok(())
+    }
+
+    /// Reads the name of the instrument, where records are to say it.
+    pub fn read_instrument<T: Text>(&mut self, reader: &mut Reader<T>) -> Result<()> {
+        if self.extended && self.instrument.is_empty() {
+            reader.name(&mut self.instrument)
+        } else {
+            reader.skip()
+        }
     }
 
     #[inline(always)]

@@ -29,13 +29,15 @@ impl EventTime {
         self.note(rank, micros)
     }
 
-    /// Reads an identifier that begins with a time of 13 digits, in milliseconds.
-    pub fn read_id<T: Text>(&mut self, rank: u8, reader: &mut Reader<T>) -> Result<()> {
+    /// Reads an identifier that begins with a time of 13 digits, in milliseconds; the number that
+    /// all of it is, if it is one.
+    pub fn read_id<T: Text>(&mut self, rank: u8, reader: &mut Reader<T>) -> Result<Option<i64>> {
         let is_text = reader.rest().starts_with(T::QUOTE);
         let id = if is_text { reader.string()? } else { reader.skipped()? };
         let time = id.get(..13).filter(|time| time.iter().all(u8::is_ascii_digit));
         let time = time.and_then(|time| std::str::from_utf8(time).ok()?.parse().ok());
-        self.note(rank, time.map_or(Ok(None), from_whole)?)
+        self.note(rank, time.map_or(Ok(None), from_whole)?)?;
+        Ok(std::str::from_utf8(id).ok().and_then(|id| id.parse().ok()))
     }
 
     fn note(&mut self, rank: u8, micros: Option<Micros>) -> Result<()> {

@@ -23,6 +23,7 @@ def check(content: Mapping[str, Any], origin: Origin) -> Iterator[Problem]:
     yield from _partitions(exchanges, topics, origin)
     yield from _distinct_topics(topics, origin)
     yield from _security(kafka, origin)
+    yield from _publish(exchanges, _mapping(content, "output"), origin)
     yield from _sink(_mapping(content, "sink"), origin)
 
 
@@ -62,12 +63,26 @@ def _partitions(
             yield Problem(origin(key), key, text)
 
 
+def _publish(
+    exchanges: Mapping[str, Any], output: Mapping[str, Any], origin: Origin
+) -> Iterator[Problem]:
+    """Records of books that are not to be trusted must say so, which the usual ones cannot."""
+    if output.get("extended") is True:
+        return
+    for name, row in exchanges.items():
+        if isinstance(row, Mapping) and row.get("publish") == "all":
+            text = "needs records that say what a book is: set output.extended to true"
+            key = f"exchanges.{name}.publish"
+            yield Problem(origin(key), key, text)
+
+
 def _is_whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _distinct_topics(topics: Mapping[str, Any], origin: Origin) -> Iterator[Problem]:
-    suffix, seen = topics.get("dead_letter_suffix"), dict[str, str]()
+    suffixes = [topics.get(f"{what}_suffix") for what in ("dead_letter", "checkpoint")]
+    seen = dict[str, str]()
     for region in REGIONS:
         for kind in KINDS:
             names = _mapping(_mapping(topics, region), kind)
@@ -75,8 +90,10 @@ def _distinct_topics(topics: Mapping[str, Any], origin: Origin) -> Iterator[Prob
                 key, name = f"topics.{region}.{kind}.{role}", names.get(role)
                 if not isinstance(name, str):
                     continue
-                for used in (name, f"{name}{suffix}") if role == "input" else (name,):
-                    if (other := seen.setdefault(used, key)) != key:
+                own = [f"{name}{suffix}" for suffix in suffixes] if role == "input" else []
+                for used in (name, *own):
+                    other = seen.setdefault(used, key)
+                    if other != key or own.count(used) > 1:
                         text = f"{used} is {other}'s already: choose another name"
                         yield Problem(origin(key), key, text)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal, TypeGuard, get_args
 
 import platformdirs
 from pydantic import (
@@ -80,6 +80,22 @@ def _dotted(value: object) -> object:
     }
 
 
+def _numbers(value: object) -> object:
+    """Lets numbers be one text, separated by commas, or a list of them."""
+    parts = _listed(value)
+    if isinstance(parts, tuple):
+        return tuple(int(part) if _is_digits(part) else part for part in parts)
+    return parts
+
+
+def _is_digits(part: object) -> TypeGuard[str]:
+    return isinstance(part, str) and part.isascii() and part.isdigit()
+
+
+_Count = Annotated[int, Field(ge=1, le=100_000)]
+_BasisPoints = Annotated[int, Field(ge=1, le=10_000)]
+_Decimals = Annotated[int, Field(ge=0, le=18)]
+Precision = Annotated[tuple[_Decimals, _Decimals], BeforeValidator(_numbers)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
 Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+/?$")]
@@ -134,6 +150,7 @@ class TopicsSettings(_Section):
     Korea: RegionTopics
     NE: RegionTopics
     dead_letter_suffix: TopicName
+    checkpoint_suffix: TopicName
     replication_factor: int | None = Field(ge=1, le=32767)
     max_message_mb: int = Field(ge=1, le=1024)
 
@@ -167,6 +184,16 @@ class OutputSettings(_Section):
 
     framing: Literal["array", "record"]
     compression: Literal["none", "gzip", "snappy", "lz4", "zstd"]
+    extended: bool
+    imbalance_levels: Annotated[tuple[_Count, ...], BeforeValidator(_numbers)]
+    depth_bps: Annotated[tuple[_BasisPoints, ...], BeforeValidator(_numbers)]
+    stale_after_s: int = Field(ge=1, le=10**9)
+
+
+class BooksSettings(_Section):
+    """The state of kept order books."""
+
+    checkpoint_every_s: float | None = Field(gt=0)
 
 
 class WatchSettings(_Section):
@@ -279,6 +306,9 @@ class ExchangeSettings(_Section):
     region: Region
     partition: int = Field(ge=0)
     depth: int = Field(ge=1)
+    publish: Literal["valid", "all"] = "valid"
+    crossed_grace: int = Field(default=10, ge=0, le=10**9)
+    precision: Mapping[Text, Precision] = Field(default_factory=dict)
 
 
 class Settings(_Section):
@@ -289,6 +319,7 @@ class Settings(_Section):
     consumer: ConsumerSettings
     batch: BatchSettings
     output: OutputSettings
+    books: BooksSettings
     watch: WatchSettings
     logs: LogsSettings
     local_kafka: LocalKafkaSettings

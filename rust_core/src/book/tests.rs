@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::{Book, Summary};
+use super::levels::Levels;
+use super::{Book, Terms};
+use crate::exchange::{ALL, Exchange};
 use crate::number::{Usual, Value, Wide};
 use crate::order_book::{Form, Level, OrderBook};
 
@@ -79,58 +81,60 @@ proptest! {
         steps in proptest::collection::vec((form(), changes(), changes(), any::<bool>()), 1..30),
         depth in 1usize..20,
     ) {
-        let mut book = Book::new(depth);
+        let mut levels = Levels::default();
         let (mut bids, mut asks) = (Map::default(), Map::default());
         for (form, bid_changes, ask_changes, is_wide) in steps {
             if is_wide {
                 let wide = message(form, &bid_changes, &ask_changes, |value| value.widened());
-                book.take::<Wide>(&wide, &[]);
+                levels.take::<Wide>(&wide, depth);
             } else {
-                book.take::<Usual>(&message(form, &bid_changes, &ask_changes, |value| value), &[]);
+                let usual = message(form, &bid_changes, &ask_changes, |value| value);
+                levels.take::<Usual>(&usual, depth);
             }
             bids.take(form, &bid_changes, depth, Map::lowest);
             asks.take(form, &ask_changes, depth, Map::highest);
-            let Summary::Usual(bid, ask) = book.summary() else { panic!("all of it fits") };
-            prop_assert_eq!(bid.best, bids.highest());
-            prop_assert_eq!(ask.best, asks.lowest());
-            prop_assert_eq!(bid.total, bids.0.values().sum::<i128>());
-            prop_assert_eq!(ask.total, asks.0.values().sum::<i128>());
+            let Levels::Usual(bid, ask) = &levels else { panic!("all of it fits") };
+            prop_assert_eq!(bid.top().best, bids.highest());
+            prop_assert_eq!(ask.top().best, asks.lowest());
+            prop_assert_eq!(bid.top().total, bids.0.values().sum::<i128>());
+            prop_assert_eq!(ask.top().total, asks.0.values().sum::<i128>());
         }
     }
 }
 
 #[test]
-fn a_book_widens_when_its_numbers_do() {
-    let mut book = Book::new(3);
-    book.take(&message(Form::Snapshot, &vec![(5, i128::MAX)], &vec![(9, 1)], |value| value), &[]);
-    book.take(&message(Form::Delta, &vec![(4, 2), (3, i128::MAX)], &vec![], |value| value), &[]);
-    let Summary::Wide(bids, asks) = book.summary() else { panic!("it does not fit") };
-    assert_eq!(bids.total, i128::MAX.widened() * 2 + 2i128.widened());
-    assert_eq!((bids.best, asks.best), (Some(5.widened()), Some(9.widened())));
+fn levels_widen_when_their_numbers_do() {
+    let mut levels = Levels::default();
+    levels.take(&message(Form::Snapshot, &vec![(5, i128::MAX)], &vec![(9, 1)], |value| value), 3);
+    levels.take(&message(Form::Delta, &vec![(4, 2), (3, i128::MAX)], &vec![], |value| value), 3);
+    let Levels::Wide(bids, asks) = levels else { panic!("it does not fit") };
+    assert_eq!(bids.top().total, i128::MAX.widened() * 2 + 2i128.widened());
+    assert_eq!(bids.top().best, Some(5.widened()));
+    assert_eq!(asks.top().best, Some(9.widened()));
 }
 
 #[test]
-fn a_snapshot_that_fits_makes_it_usual_again() {
-    let mut book = Book::new(3);
-    book.take(&message(Form::Snapshot, &vec![(5, i128::MAX), (4, 1)], &vec![], |value| value), &[]);
-    assert!(matches!(book.summary(), Summary::Wide(..)));
-    book.take(&message(Form::Snapshot, &vec![(5, 2)], &vec![], |value| value), &[]);
-    assert!(matches!(book.summary(), Summary::Usual(..)));
+fn a_snapshot_that_fits_makes_them_usual_again() {
+    let mut levels = Levels::default();
+    let long = message(Form::Snapshot, &vec![(5, i128::MAX), (4, 1)], &vec![], |value| value);
+    levels.take(&long, 3);
+    assert!(matches!(levels, Levels::Wide(..)));
+    levels.take(&message(Form::Snapshot, &vec![(5, 2)], &vec![], |value| value), 3);
+    assert!(matches!(levels, Levels::Usual(..)));
 }
 
 #[test]
 fn a_long_snapshot_tells_the_depth() {
     let levels = |count: i128| (1..=count).map(|price| (price, 1)).collect::<Changes>();
-    let mut book = Book::new(10);
-    let total = |book: &Book| match book.summary() {
-        Summary::Usual(bids, _) => bids.total,
-        Summary::Wide(..) => 0,
+    let kraken = &ALL[Exchange::find(b"kraken").unwrap()];
+    let mut book = Book::new(10, None);
+    let mut count_after = |form, count| {
+        let message = message(form, &levels(count), &vec![], |value| value);
+        book.take(&message, kraken, &Terms::default());
+        book.levels.counts()[0]
     };
     for (count, kept) in [(12, 12), (30, 30), (4, 4)] {
-        let snapshot = message(Form::Snapshot, &levels(count), &vec![], |value| value);
-        book.take(&snapshot, &[10, 25, 100]);
-        assert_eq!(total(&book), kept);
+        assert_eq!(count_after(Form::Snapshot, count), kept);
     }
-    book.take(&message(Form::Delta, &levels(14), &vec![], |value| value), &[10, 25, 100]);
-    assert_eq!(total(&book), 10);
+    assert_eq!(count_after(Form::Delta, 14), 10);
 }

@@ -9,6 +9,8 @@ pub struct Binance;
 impl Rules for Binance {
     const NAME: &'static str = "binance";
     const PAYLOAD: &'static [&'static str] = &["data"];
+    const WHOLE_IS_BASE: bool = true;
+    const CHANGE_BASIS: ChangeBasis = ChangeBasis::Rolling24h;
     const WIRE: Wire = Wire {
         region: "NE",
         instruments: &["{COIN}USDT"],
@@ -56,6 +58,7 @@ impl Rules for Binance {
             b"x" => ticker.read(Column::PrevClosing, reader),
             b"v" => ticker.read(Column::Volume, reader),
             b"p" => ticker.read(Column::Change, reader),
+            b"s" => ticker.read_instrument(reader),
             b"E" => ticker.time.read(0, reader),
             b"e" => expect_word(&mut ticker.kind_words, reader, &["24hrTicker", "24hrMiniTicker"]),
             _ => reader.skip(),
@@ -86,6 +89,7 @@ impl Rules for Binance {
             b"a" => book.asks.keep(reader, Pair),
             b"lastUpdateId" | b"u" => read_once(&mut book.sequence.last, reader),
             b"U" => read_once(&mut book.sequence.first, reader),
+            b"pu" => read_once(&mut book.sequence.previous, reader),
             b"s" => book.read_instrument(reader),
             b"E" => book.time.read(0, reader),
             b"e" => expect_word(&mut book.kind_words, reader, &["depthUpdate"]),

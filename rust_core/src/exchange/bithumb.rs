@@ -7,6 +7,7 @@ pub struct Bithumb;
 
 impl Rules for Bithumb {
     const NAME: &'static str = "bithumb";
+    const CHANGE_BASIS: ChangeBasis = ChangeBasis::PrevClose;
     const WIRE: Wire = Wire {
         region: "Korea",
         instruments: &["KRW-{COIN}"],

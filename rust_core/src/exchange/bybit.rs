@@ -8,6 +8,8 @@ pub struct Bybit;
 impl Rules for Bybit {
     const NAME: &'static str = "bybit";
     const PAYLOAD: &'static [&'static str] = &["data"];
+    const NUMBERS_RESTART: bool = true;
+    const CHANGE_BASIS: ChangeBasis = ChangeBasis::Rolling24h;
     const WIRE: Wire = Wire {
         region: "Asia",
         instruments: &["{COIN}USDT"],
@@ -60,6 +62,7 @@ impl Rules for Bybit {
             b"highPrice24h" => ticker.read(Column::Max, reader),
             b"lowPrice24h" => ticker.read(Column::Min, reader),
             b"volume24h" => ticker.read(Column::Volume, reader),
+            b"symbol" => ticker.read_instrument(reader),
             b"ts" => ticker.time.read(0, reader),
             b"topic" => expect_word(&mut ticker.kind_words, reader, &["tickers."]),
             _ => reader.skip(),
@@ -84,6 +87,11 @@ impl Rules for Bybit {
         match key {
             b"a" => book.asks.keep(reader, Pair),
             b"b" => book.bids.keep(reader, Pair),
+            b"u" => {
+                read_once(&mut book.sequence.last, reader)?;
+                book.sequence.first = book.sequence.last; // each message is one change
+                Ok(())
+            }
             b"s" => book.read_instrument(reader),
             b"cts" => book.time.read(1, reader),
             b"ts" => book.time.read(0, reader),

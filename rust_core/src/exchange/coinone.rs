@@ -11,6 +11,7 @@ pub struct Coinone;
 impl Rules for Coinone {
     const NAME: &'static str = "coinone";
     const PAYLOAD: &'static [&'static str] = &["data", "d"];
+    const CHANGE_BASIS: ChangeBasis = ChangeBasis::PrevClose;
     const WIRE: Wire = Wire {
         region: "Korea",
         instruments: &["{COIN}"],
@@ -63,6 +64,7 @@ impl Rules for Coinone {
             b"low" | b"lo" => ticker.read(Column::Min, reader),
             b"yesterday_last" | b"yla" => ticker.read(Column::PrevClosing, reader),
             b"target_volume" | b"tv" => ticker.read(Column::Volume, reader),
+            b"target_currency" | b"tc" => ticker.read_instrument(reader),
             b"timestamp" | b"t" => ticker.time.read(0, reader),
             b"channel" | b"c" => expect_word(&mut ticker.kind_words, reader, &["TICKER"]),
             _ => reader.skip(),
@@ -90,7 +92,11 @@ impl Rules for Coinone {
             b"bids" | b"b" => {
                 book.bids.sum(reader, if key == b"b" { &SHORT_LEVEL } else { &LEVEL })
             }
-            b"id" | b"i" => book.time.read_id(1, reader),
+            b"id" | b"i" => {
+                book.sequence.last = book.time.read_id(1, reader)?;
+                Ok(())
+            }
+            b"target_currency" | b"tc" => book.read_instrument(reader),
             b"timestamp" | b"t" => book.time.read(0, reader),
             b"channel" | b"c" => expect_word(&mut book.kind_words, reader, &["ORDERBOOK"]),
             _ => reader.skip(),

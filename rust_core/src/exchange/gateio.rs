@@ -9,6 +9,8 @@ pub struct Gateio;
 impl Rules for Gateio {
     const NAME: &'static str = "gateio";
     const PAYLOAD: &'static [&'static str] = &["result"];
+    const WHOLE_IS_BASE: bool = true;
+    const CHANGE_BASIS: ChangeBasis = ChangeBasis::Rolling24h;
     const WIRE: Wire = Wire {
         region: "Asia",
         instruments: &["{COIN}_USDT"],
@@ -60,6 +62,7 @@ impl Rules for Gateio {
             b"low_24h" => ticker.read(Column::Min, reader),
             b"base_volume" => ticker.read(Column::Volume, reader),
             b"change_percentage" => ticker.read(Column::Rate, reader),
+            b"currency_pair" => ticker.read_instrument(reader),
             b"time_ms" => ticker.time.read(1, reader),
             b"time" => ticker.time.read(0, reader),
             b"channel" => expect_word(&mut ticker.kind_words, reader, &["spot.tickers"]),

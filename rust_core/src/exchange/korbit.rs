@@ -12,6 +12,7 @@ impl Rules for Korbit {
     const NAME: &'static str = "korbit";
     const ALIASES: &'static [&'static str] = &["digitalx"];
     const PAYLOAD: &'static [&'static str] = &["data"];
+    const CHANGE_BASIS: ChangeBasis = ChangeBasis::PrevClose;
     const WIRE: Wire = Wire {
         region: "Korea",
         instruments: &["{coin}_krw"],
@@ -62,6 +63,7 @@ impl Rules for Korbit {
             b"prevClose" => ticker.read(Column::PrevClosing, reader),
             b"volume" => ticker.read(Column::Volume, reader),
             b"priceChange" => ticker.read(Column::Change, reader),
+            b"symbol" => ticker.read_instrument(reader),
             b"timestamp" => ticker.time.read(0, reader),
             b"type" => expect_word(&mut ticker.kind_words, reader, &["ticker"]),
             _ => reader.skip(),
@@ -83,6 +85,7 @@ impl Rules for Korbit {
         match key {
             b"asks" => book.asks.sum(reader, &LEVEL),
             b"bids" => book.bids.sum(reader, &LEVEL),
+            b"symbol" => book.read_instrument_if_extended(reader),
             b"timestamp" => book.time.read(0, reader),
             b"type" => expect_word(&mut book.kind_words, reader, &["orderbook"]),
             _ => reader.skip(),

@@ -11,6 +11,8 @@ impl Rules for Kraken {
     const NAME: &'static str = "kraken";
     const PAYLOAD: &'static [&'static str] = &["data"];
     const DEPTHS: &'static [usize] = &[10, 25, 100, 500, 1000];
+    const CHECKSUM: Option<Checksum> = Some(Checksum::Kraken);
+    const CHANGE_BASIS: ChangeBasis = ChangeBasis::Rolling24h;
     const WIRE: Wire = Wire {
         region: "NE",
         instruments: &["{COIN}/USD"],
@@ -64,6 +66,7 @@ impl Rules for Kraken {
             b"low" => ticker.read(Column::Min, reader),
             b"volume" => ticker.read(Column::Volume, reader),
             b"change" => ticker.read(Column::Change, reader),
+            b"symbol" => ticker.read_instrument(reader),
             b"timestamp" => ticker.time.read(0, reader),
             b"channel" => expect_word(&mut ticker.kind_words, reader, &["ticker"]),
             _ => reader.skip(),
@@ -85,8 +88,9 @@ impl Rules for Kraken {
         book: &mut OrderBook<T::Value>,
     ) -> Result<()> {
         match key {
-            b"asks" => book.asks.keep(reader, &LEVEL),
-            b"bids" => book.bids.keep(reader, &LEVEL),
+            b"asks" => book.asks.keep_for_checksum(reader, &LEVEL),
+            b"bids" => book.bids.keep_for_checksum(reader, &LEVEL),
+            b"checksum" => read_once(&mut book.checksum, reader),
             b"symbol" => book.read_instrument(reader),
             b"timestamp" => book.time.read(0, reader),
             b"channel" => expect_word(&mut book.kind_words, reader, &["book"]),

@@ -9,6 +9,9 @@ pub struct Okx;
 impl Rules for Okx {
     const NAME: &'static str = "okx";
     const PAYLOAD: &'static [&'static str] = &["data"];
+    const CHECKSUM: Option<Checksum> = Some(Checksum::Okx);
+    const NUMBERS_RESTART: bool = true;
+    const CHANGE_BASIS: ChangeBasis = ChangeBasis::Rolling24h;
     const WIRE: Wire = Wire {
         region: "Asia",
         instruments: &["{COIN}-USDT", "{COIN}-USDC"],
@@ -73,6 +76,7 @@ impl Rules for Okx {
             b"vol24h" => ticker.read(Column::Volume, reader),
             b"ts" => ticker.time.read(0, reader),
             b"arg" if reader.peek() == Some(b'{') => reader.object(|reader, key| match key {
+                b"instId" => ticker.read_instrument(reader),
                 b"channel" => expect_word(&mut ticker.kind_words, reader, &["tickers"]),
                 _ => reader.skip(),
             }),
@@ -96,8 +100,11 @@ impl Rules for Okx {
         book: &mut OrderBook<T::Value>,
     ) -> Result<()> {
         match key {
-            b"asks" => book.asks.keep(reader, Pair),
-            b"bids" => book.bids.keep(reader, Pair),
+            b"asks" => book.asks.keep_for_checksum(reader, Pair),
+            b"bids" => book.bids.keep_for_checksum(reader, Pair),
+            b"seqId" => read_once(&mut book.sequence.last, reader),
+            b"prevSeqId" => read_once(&mut book.sequence.previous, reader),
+            b"checksum" => read_once(&mut book.checksum, reader),
             b"ts" => book.time.read(0, reader),
             b"action" => book.read_form(reader, b"snapshot", b"update"),
             b"arg" if reader.peek() == Some(b'{') => reader.object(|reader, key| match key {

@@ -1,6 +1,7 @@
 //! The words in which an exchange's file is written.
 
-pub(super) use super::{Rules, expect_word, read_once};
+pub(super) use super::{ChangeBasis, Rules, expect_word, read_once};
+pub(super) use crate::book::Checksum;
 pub(super) use crate::control::{Control, Members};
 pub(super) use crate::error::{Error, Result};
 pub(super) use crate::json::Reader;

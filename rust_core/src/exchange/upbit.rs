@@ -10,6 +10,7 @@ pub struct Upbit;
 
 impl Rules for Upbit {
     const NAME: &'static str = "upbit";
+    const CHANGE_BASIS: ChangeBasis = ChangeBasis::PrevClose;
     const WIRE: Wire = Wire {
         region: "Korea",
         instruments: &["KRW-{COIN}"],
@@ -74,6 +75,7 @@ impl Rules for Upbit {
             b"acc_trade_volume_24h" | b"atv24h" => ticker.read(Column::Volume, reader),
             b"signed_change_price" | b"scp" => ticker.read(Column::Change, reader),
             b"signed_change_rate" | b"scr" => ticker.read(Column::Rate, reader),
+            b"code" | b"cd" => ticker.read_instrument(reader),
             b"timestamp" | b"tms" => ticker.time.read(0, reader),
             b"type" | b"ty" => expect_word(&mut ticker.kind_words, reader, &["ticker"]),
             _ => reader.skip(),
@@ -95,6 +97,9 @@ impl Rules for Upbit {
         match key {
             b"orderbook_units" => book.units(reader, &UNIT),
             b"obu" => book.units(reader, &SIMPLE_UNIT),
+            b"total_ask_size" | b"tas" => book.asks.read_total(reader),
+            b"total_bid_size" | b"tbs" => book.bids.read_total(reader),
+            b"code" | b"cd" => book.read_instrument_if_extended(reader),
             b"timestamp" | b"tms" => book.time.read(0, reader),
             b"type" | b"ty" => expect_word(&mut book.kind_words, reader, &["orderbook"]),
             _ => reader.skip(),

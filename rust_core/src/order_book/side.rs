@@ -17,11 +17,47 @@ pub struct Level<V> {
 pub const MOST_LEVELS: usize = 100_000;
 const FEW_LEVELS: usize = 4_000;
 
+/// With how many decimals prices and sizes were written: the most, and the fewest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    pub most: [usize; 2],
+    pub fewest: [usize; 2],
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Places { most: [0; 2], fewest: [usize::MAX; 2] }
+    }
+}
+
+impl Places {
+    /// Takes in a number: a price (0) or a size (1).
+    #[inline(always)]
+    pub fn note(&mut self, which: usize, places: usize) {
+        self.most[which] = self.most[which].max(places);
+        self.fewest[which] = self.fewest[which].min(places);
+    }
+
+    /// Takes in what was noted elsewhere.
+    pub fn merge(&mut self, other: &Places) {
+        for which in [0, 1] {
+            self.most[which] = self.most[which].max(other.most[which]);
+            self.fewest[which] = self.fewest[which].min(other.fewest[which]);
+        }
+    }
+}
+
 /// One side of a message: summed up, or level by level, or both.
 #[derive(Clone, Debug, Default)]
 pub struct Side<V, const HIGHEST: bool> {
     pub top: Top<V, HIGHEST>,
     pub levels: Vec<Level<V>>,
+    /// How the numbers of levels for a checksum were written.
+    pub places: Places,
+    /// The total of the sizes, as the message itself has it.
+    pub declared: Option<V>,
+    /// Whether levels are kept where only best price and total are needed.
+    keeps_all: bool,
     pub(super) is_seen: bool,
     pub(super) is_summed: bool,
 }
@@ -33,6 +69,9 @@ impl<V: Value, const HIGHEST: bool> Side<V, HIGHEST> {
         reader: &mut Reader<T>,
         level: impl Shape<2>,
     ) -> Result<()> {
+        if self.keeps_all {
+            return self.sum_and_keep(reader, level);
+        }
         let side = self.begin_sum()?;
         levels(reader, level, |[price, size]| side.top.add(price.value, &size.value))
     }
@@ -47,6 +86,44 @@ impl<V: Value, const HIGHEST: bool> Side<V, HIGHEST> {
         levels(reader, level, |[price, size]| side.push(price, size))
     }
 
+    /// The same of levels that go into a checksum.
+    pub fn keep_for_checksum<T: Text<Value = V>>(
+        &mut self,
+        reader: &mut Reader<T>,
+        level: impl Shape<2>,
+    ) -> Result<()> {
+        let side = self.begin()?;
+        let mut places = Places::default();
+        levels(reader, level, |[price, size]| {
+            places.note(0, price.places());
+            if !size.value.is_zero() {
+                places.note(1, size.places());
+            }
+            side.push(price, size)
+        })?;
+        side.places = places;
+        Ok(())
+    }
+
+    /// Reads the total of the sizes. What is no number declares nothing.
+    pub fn read_total<T: Text<Value = V>>(&mut self, reader: &mut Reader<T>) -> Result<()> {
+        let mut ahead = *reader;
+        match ahead.number_if_any() {
+            Ok(number) => {
+                self.declared = number.map(|number| number.value);
+                *reader = ahead;
+                Ok(())
+            }
+            Err(Error::Range) => Err(Error::Range),
+            Err(_) => reader.skip(),
+        }
+    }
+
+    /// Whether the message contradicts itself in what the total is.
+    pub fn contradicts_total(&self) -> bool {
+        self.declared.as_ref().is_some_and(|declared| *declared != self.top.total)
+    }
+
     /// Reads the levels of a book that is published as it is, and on which changes may build.
     pub fn sum_and_keep<T: Text<Value = V>>(
         &mut self,
@@ -54,10 +131,14 @@ impl<V: Value, const HIGHEST: bool> Side<V, HIGHEST> {
         level: impl Shape<2>,
     ) -> Result<()> {
         let side = self.begin_sum()?;
-        levels(reader, level, |[price, size]| {
-            side.top.add(price.value.clone(), &size.value)?;
-            side.push(price, size)
-        })
+        levels(reader, level, |[price, size]| side.add(price, size))
+    }
+
+    /// Adds a level to the sum, and keeps it.
+    #[inline(always)]
+    pub(super) fn add(&mut self, price: Number<V>, size: Number<V>) -> Result<()> {
+        self.top.add(price.value.clone(), &size.value)?;
+        self.push(price, size)
     }
 
     fn begin(&mut self) -> Result<&mut Self> {
@@ -93,8 +174,11 @@ impl<V: Value, const HIGHEST: bool> Side<V, HIGHEST> {
         Ok(())
     }
 
-    pub(super) fn reset(&mut self) {
+    pub(super) fn reset(&mut self, keeps_all: bool) {
+        self.keeps_all = keeps_all;
         self.top = Top::default();
+        self.places = Places::default();
+        self.declared = None;
         self.levels.clear();
         self.levels.shrink_to(FEW_LEVELS);
         (self.is_seen, self.is_summed) = (false, false);

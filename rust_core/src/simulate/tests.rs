@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::batch::{Decoder, Input, Row};
+use crate::record::Output;
 
 const ENOUGH: usize = 2_000_000;
 const KINDS: [Kind; 2] = [Kind::Ticker, Kind::OrderBook];
@@ -72,10 +73,12 @@ fn order_books_reserialised() {
 fn each_exchange(kind: Kind, style: Style) {
     for (exchange, rules) in ALL.iter().enumerate() {
         let block = Market::new(exchange, kind, style, 20_261_123, true).envelopes(ENOUGH);
-        let row = Row { exchange, region: rules.wire.region.to_owned(), depth: rules.wire.depth };
-        let mut decoder = Decoder::new(kind, vec![row]);
+        let (region, depth) = (rules.wire.region.to_owned(), rules.wire.depth);
+        let row = Row { exchange, region, depth, ..Row::default() };
+        let mut decoder = Decoder::new(kind, vec![row], Output::default());
         let values = block.lines.split(|byte| *byte == b'\n').filter(|value| !value.is_empty());
-        let inputs = values.map(|value| Input { value, timestamp: Some(1_800_000_000_000) });
+        let inputs =
+            values.map(|value| Input { value, timestamp: Some(1_800_000_000_000), offset: None });
         let outcome = decoder.decode(inputs);
         if let Some(reject) = outcome.rejects.first() {
             let value = String::from_utf8_lossy(&reject.value);
