@@ -49,14 +49,13 @@ impl Input<'_> {
 }
 
 impl Row {
-    pub fn terms(&self, instrument: &[u8]) -> Terms {
-        let named = std::str::from_utf8(instrument).ok();
-        let places = named.and_then(|name| self.precision.get(name));
-        Terms {
-            depth: self.depth,
-            crossed_grace: self.crossed_grace,
-            places: places.map(|(price, size)| [*price, *size]),
-        }
+    pub fn terms(&self) -> Terms {
+        Terms { depth: self.depth, crossed_grace: self.crossed_grace }
+    }
+
+    pub fn places(&self, instrument: &[u8]) -> Option<[usize; 2]> {
+        let (price, size) = self.precision.get(std::str::from_utf8(instrument).ok()?)?;
+        Some([*price, *size])
     }
 }
 
@@ -185,10 +184,8 @@ impl Decoder {
     /// Takes in a checkpoint, before the first batch.
     pub fn restore(&mut self, name: &str, content: &[u8]) -> Result<(), Damage> {
         let rows = &self.rows;
-        let terms = |exchange: usize, instrument: &[u8]| {
-            rows.get(&exchange).map_or(Terms::default(), |row| row.terms(instrument))
-        };
-        self.items.books.restore(name, content, terms)
+        let places = |exchange: usize, instrument: &[u8]| rows.get(&exchange)?.places(instrument);
+        self.items.books.restore(name, content, places)
     }
 
     /// What is known of each kept book.

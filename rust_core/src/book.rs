@@ -90,9 +90,10 @@ pub struct Terms {
     pub depth: usize,
     /// How many messages in a row may leave it crossed.
     pub crossed_grace: u32,
-    /// How many decimals its prices and sizes have, if that is known.
-    pub places: Option<[usize; 2]>,
 }
+
+/// How many decimals prices and sizes of an instrument have, if that is known.
+pub type KnownPlaces<'k> = &'k dyn Fn(&[u8]) -> Option<[usize; 2]>;
 
 /// What a message that was taken in tells of the book.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::book::checkpoint::{Damage, Sides, open, seal};
 use crate::book::levels::Levels;
-use crate::book::{Book, History, Judgement, MOST_REPEATED, Quality, Terms};
+use crate::book::{Book, History, Judgement, KnownPlaces, MOST_REPEATED, Quality, Terms};
 use crate::exchange::ALL;
 use crate::number::Value;
 use crate::order_book::{Form, OrderBook, UNCUT};
@@ -98,17 +98,18 @@ pub struct State {
 type Name = (String, String, String, String);
 
 impl Books {
-    /// Lets a message take effect. `terms` tells what the settings say of an instrument.
+    /// Lets a message take effect.
     pub fn publish<V: Value>(
         &mut self,
         place: Place,
         message: &OrderBook<V>,
-        terms: impl Fn(&[u8]) -> Terms,
+        terms: &Terms,
+        places: KnownPlaces,
     ) -> Published<'_> {
         let books = &mut self.exchanges[place.exchange];
         match message.form {
             Form::Unsaid | Form::Whole => books.whole(place, message),
-            Form::Snapshot | Form::Delta => books.keep(place, message, terms),
+            Form::Snapshot | Form::Delta => books.keep(place, message, terms, places),
         }
     }
 
@@ -138,7 +139,7 @@ impl Books {
         &mut self,
         name: &str,
         content: &[u8],
-        terms: impl Fn(usize, &[u8]) -> Terms,
+        places: impl Fn(usize, &[u8]) -> Option<[usize; 2]>,
     ) -> Result<(), Damage> {
         let name: Name = serde_json::from_str(name).map_err(|_| Damage::Broken)?;
         let (exchange, table, feed, instrument) = name;
@@ -147,7 +148,7 @@ impl Books {
         let books = &mut self.exchanges[place];
         match &table[..] {
             "kept" => {
-                let book = Book::restored(content, terms(place, instrument).places)?;
+                let book = Book::restored(content, places(place, instrument))?;
                 let restored = book.offset;
                 let entry = Entry { content: book, is_changed: false, restored };
                 books.kept.insert(key(feed.as_bytes(), instrument), entry);
@@ -213,12 +214,13 @@ impl OfExchange {
         &mut self,
         place: Place,
         message: &OrderBook<V>,
-        terms: impl Fn(&[u8]) -> Terms,
+        terms: &Terms,
+        places: KnownPlaces,
     ) -> Published<'_> {
         let key = key(&message.feed, &message.instrument);
-        let terms = terms(&message.instrument);
         let entry = self.kept.entry(key).or_insert_with(|| {
-            Entry::new(Book::new(message.depth.unwrap_or(terms.depth), terms.places))
+            let depth = message.depth.unwrap_or(terms.depth);
+            Entry::new(Book::new(depth, places(&message.instrument)))
         });
         if !entry.begins(place.offset) {
             return Published::Restored;
@@ -233,7 +235,7 @@ impl OfExchange {
                 Base::Fits(base, last) => adopted = book.adopt(base, last),
             }
         }
-        match book.take(message, &ALL[place.exchange], &terms) {
+        match book.take(message, &ALL[place.exchange], terms) {
             None => Published::Outdated,
             Some(judgement) => {
                 let reason = judgement.reason.or(adopted);

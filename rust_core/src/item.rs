@@ -292,37 +292,38 @@ fn publish<V: Decimal>(
         Place { exchange: source.exchange, symbol: source.symbol, offset: source.input.offset };
     let times = source.times(message.time.micros());
     let counts = &mut *tally.counts;
-    let touch = match books.publish(place, message, |name| source.row.terms(name)) {
-        Published::Outdated | Published::Restored => {
-            held.outdated = true;
-            return;
-        }
-        Published::Whole => {
-            let mismatch = message.bids.contradicts_total() || message.asks.contradicts_total();
-            counts.note_if(mismatch, Oddity::TotalsMismatch);
-            records.whole_book(message, times, mismatch);
-            message.touch()
-        }
-        Published::Kept(book, judgement) => {
-            counts.note_if(judgement.is_lossy, Oddity::Gap);
-            if let Some(reason) = judgement.reason {
-                tally.changes.push(Change {
-                    index: source.index,
-                    exchange: ALL[source.exchange].name,
-                    instrument: String::from_utf8_lossy(&message.instrument).into_owned(),
-                    quality: book.quality,
-                    reason,
-                });
-            }
-            if book.quality != Quality::Valid && !source.row.publish_all {
-                held.suspect |= book.quality == Quality::Suspect;
-                book.history.held_back += 1;
+    let touch =
+        match books.publish(place, message, &source.row.terms(), &|name| source.row.places(name)) {
+            Published::Outdated | Published::Restored => {
+                held.outdated = true;
                 return;
             }
-            records.kept_book(book, &message.instrument, times);
-            book.levels.touch()
-        }
-    };
+            Published::Whole => {
+                let mismatch = message.bids.contradicts_total() || message.asks.contradicts_total();
+                counts.note_if(mismatch, Oddity::TotalsMismatch);
+                records.whole_book(message, times, mismatch);
+                message.touch()
+            }
+            Published::Kept(book, judgement) => {
+                counts.note_if(judgement.is_lossy, Oddity::Gap);
+                if let Some(reason) = judgement.reason {
+                    tally.changes.push(Change {
+                        index: source.index,
+                        exchange: ALL[source.exchange].name,
+                        instrument: String::from_utf8_lossy(&message.instrument).into_owned(),
+                        quality: book.quality,
+                        reason,
+                    });
+                }
+                if book.quality != Quality::Valid && !source.row.publish_all {
+                    held.suspect |= book.quality == Quality::Suspect;
+                    book.history.held_back += 1;
+                    return;
+                }
+                records.kept_book(book, &message.instrument, times);
+                book.levels.touch()
+            }
+        };
     counts.note_if(touch == Touch::Crossed, Oddity::Crossed);
     counts.note_if(touch == Touch::Locked, Oddity::Locked);
     counts.note_if(records.is_stale(times), Oddity::Stale);

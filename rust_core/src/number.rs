@@ -6,7 +6,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Debug;
+use std::fmt::{Debug, Display};
 
 use num_bigint::BigInt;
 use num_integer::Integer;
@@ -27,7 +27,16 @@ pub type Wide = BigInt;
 /// An exact number in units of 10^-`PLACES`. Arithmetic is checked: what does not fit is
 /// `Error::Range`, upon which the item is read again with `Wide` values.
 pub trait Value:
-    Clone + Debug + Default + Integer + Signed + CheckedAdd + CheckedSub + CheckedMul + ToPrimitive
+    Clone
+    + Debug
+    + Default
+    + Display
+    + Integer
+    + Signed
+    + CheckedAdd
+    + CheckedSub
+    + CheckedMul
+    + ToPrimitive
 {
     const PLACES: usize;
 

@@ -17,7 +17,8 @@ use crate::ticker::{COLUMNS, Column, Ticker};
 use crate::time::{Clock, Micros};
 pub use decimal::Decimal;
 pub use figures::Figures;
-use room::{Fragment, Room, fragment};
+pub use room::Room;
+use room::{Fragment, fragment};
 
 /// What records are to have.
 #[derive(Clone, Debug, Default)]

@@ -1,9 +1,9 @@
 //! Checksums by which exchanges let a kept book be proven.
 
 use super::levels::{Kept, Levels};
-use crate::number::{POWERS_OF_TEN, Usual, Value, Wide};
+use crate::number::{POWERS_OF_TEN, Usual, Value};
 use crate::order_book::{Level, Places};
-use crate::record::Decimal;
+use crate::record::{Decimal, Room};
 
 /// Whose rule a checksum follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,10 +52,14 @@ pub struct Proof {
     pub proven_places: Option<[usize; 2]>,
     asks: SideText,
     bids: SideText,
+    text: Box<[u8; TEXT_BYTES]>,
 }
 
-/// Numbers of more digits may have been changed where upstream took them for binary floats.
-const EXACT_DIGITS: u32 = 15;
+/// Room for both sides, and for the last block to exceed them.
+const TEXT_BYTES: usize = (2 * LINES + 1) * LINE_BYTES;
+
+/// Numbers of more than 15 digits may have been changed where upstream took them for binary floats.
+const EXACT_BELOW: u64 = 1_000_000_000_000_000;
 
 impl Proof {
     pub fn new(places: Option<[usize; 2]>) -> Self {
@@ -66,6 +70,7 @@ impl Proof {
             proven_places: None,
             asks: SideText::default(),
             bids: SideText::default(),
+            text: Box::new([0; TEXT_BYTES]),
         }
     }
 
@@ -97,7 +102,7 @@ impl Proof {
                 self.is_kraken(bids, asks, touched, sent)
             }
             (Checksum::Kraken, Levels::Wide(bids, asks)) => {
-                i64::from(crc32fast::hash(&self.wide_text(bids, asks))) == sent
+                i64::from(crc32fast::hash(&self.long_text(bids, asks))) == sent
             }
             (Checksum::Okx, Levels::Usual(bids, asks)) => self.is_okx(bids, asks, sent),
             (Checksum::Okx, Levels::Wide(bids, asks)) => self.is_okx(bids, asks, sent),
@@ -145,18 +150,34 @@ impl Proof {
         &mut self,
         bids: &Kept<Usual, true>,
         asks: &Kept<Usual, false>,
-        [asks_touched, bids_touched]: [bool; 2],
+        touched: [bool; 2],
     ) -> i64 {
+        let crc = match self.text(bids, asks, touched) {
+            Some(length) => crc32fast::hash(&self.text[..length]),
+            None => crc32fast::hash(&self.long_text(bids, asks)),
+        };
+        crc.into()
+    }
+
+    /// Writes the text of which the checksum is; its length, unless a number is very long.
+    fn text(
+        &mut self,
+        bids: &Kept<Usual, true>,
+        asks: &Kept<Usual, false>,
+        [asks_touched, bids_touched]: [bool; 2],
+    ) -> Option<usize> {
+        let places = self.places;
         if asks_touched || self.asks.is_empty() {
-            self.asks.update(asks.best_first().take(Checksum::Kraken.levels()), self.places);
+            self.asks.update(asks.best_first().take(LINES), places)?;
         }
         if bids_touched || self.bids.is_empty() {
-            self.bids.update(bids.best_first().take(Checksum::Kraken.levels()), self.places);
+            self.bids.update(bids.best_first().take(LINES), places)?;
         }
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(&self.asks.text);
-        hasher.update(&self.bids.text);
-        hasher.finalize().into()
+        let mut room = Room(&mut *self.text);
+        self.asks.append(&mut room);
+        self.bids.append(&mut room);
+        let left = room.0.len();
+        Some(TEXT_BYTES - left)
     }
 
     fn set_places(&mut self, places: [usize; 2]) {
@@ -165,13 +186,17 @@ impl Proof {
         self.bids.clear();
     }
 
+    /// The same of any numbers.
     #[cold]
-    fn wide_text(&self, bids: &Kept<Wide, true>, asks: &Kept<Wide, false>) -> Vec<u8> {
+    fn long_text<V: Value>(&mut self, bids: &Kept<V, true>, asks: &Kept<V, false>) -> Vec<u8> {
+        self.asks.clear();
+        self.bids.clear();
         let mut text = String::new();
         for level in best(asks).into_iter().chain(best(bids)) {
             for (value, places) in [&level.price, &level.size].into_iter().zip(self.places) {
-                let unit = Wide::power_of_ten(Wide::PLACES.saturating_sub(places));
-                text += &(value / unit.unwrap_or_default()).to_string();
+                let exponent = V::PLACES - places.min(V::PLACES);
+                let unit = V::power_of_ten(exponent).unwrap_or_else(V::one);
+                text += &(value.clone() / unit).to_string();
             }
         }
         text.into_bytes()
@@ -199,98 +224,120 @@ impl Proof {
     #[cold]
     fn may_be_inexact(&self, levels: &Levels) -> bool {
         let Levels::Usual(bids, asks) = levels else { return self.is_rewritten };
-        let unit = |which: usize| 10u128.pow(18 - capped(self.places[which]));
-        let limits = [0, 1].map(|which| 10u128.pow(EXACT_DIGITS).checked_mul(unit(which)));
-        let exceeds = |value: &Usual, which: usize| {
-            limits[which].is_some_and(|limit| value.unsigned_abs() >= limit)
+        let is_long = |value: Usual, which: usize| {
+            without_point(value, self.places[which]).is_none_or(|number| number >= EXACT_BELOW)
         };
-        self.is_rewritten
-            && best(asks)
-                .into_iter()
-                .chain(best(bids))
-                .any(|level| exceeds(&level.price, 0) || exceeds(&level.size, 1))
+        let mut levels = best(asks).into_iter().chain(best(bids));
+        self.is_rewritten && levels.any(|level| is_long(level.price, 0) || is_long(level.size, 1))
     }
 }
 
-/// The digits of a side's best levels. Mostly a level or two change, so the others are copied.
-#[derive(Clone, Debug, Default)]
+/// The digits of a side's best levels. Mostly a few change, so the others are kept.
+#[derive(Clone, Debug)]
 struct SideText {
-    levels: Vec<Level<Usual>>,
-    /// Where in the text each of them ends.
-    ends: Vec<usize>,
-    text: Vec<u8>,
-    before: Before,
+    lines: [Line; LINES],
+    /// Which line is that of the best level, of the next one, and so on; behind the first `count`
+    /// stand those that are free.
+    ranks: [u8; LINES],
+    count: usize,
 }
 
-/// What a text was from the first level on that is another now.
-#[derive(Clone, Debug, Default)]
-struct Before {
-    levels: Vec<Level<Usual>>,
-    ends: Vec<usize>,
-    text: Vec<u8>,
+const LINES: usize = Checksum::Kraken.levels();
+
+/// A level and its digits.
+#[derive(Clone, Debug)]
+struct Line {
+    level: Level<Usual>,
+    digits: [u8; LINE_BYTES],
+    length: usize,
 }
 
-impl SideText {
-    fn is_empty(&self) -> bool {
-        self.levels.is_empty()
-    }
+/// Room for two numbers of 64 bits, and in blocks that are copied at once.
+const LINE_BYTES: usize = 48;
 
-    fn clear(&mut self) {
-        self.levels.clear();
-        self.ends.clear();
-        self.text.clear();
-    }
-
-    fn update<'l>(
-        &mut self,
-        best: impl Iterator<Item = &'l Level<Usual>> + Clone,
-        places: [usize; 2],
-    ) {
-        let SideText { levels, ends, text, before } = self;
-        let same = best.clone().zip(&*levels).take_while(|(new, old)| new == old).count();
-        let kept = if same == 0 { 0 } else { ends[same - 1] };
-        refill(&mut before.levels, levels, same);
-        refill(&mut before.ends, ends, same);
-        refill(&mut before.text, text, kept);
-        let mut next = 0;
-        for level in best.skip(same) {
-            let moved = before.levels[next..].iter().position(|old| old == level);
-            if let Some(skipped) = moved {
-                next += skipped;
-                let start = if next == 0 { kept } else { before.ends[next - 1] };
-                text.extend_from_slice(&before.text[start - kept..before.ends[next] - kept]);
-                next += 1;
-            } else {
-                digits(text, level.price, places[0]);
-                digits(text, level.size, places[1]);
-            }
-            levels.push(level.clone());
-            ends.push(text.len());
+impl Default for SideText {
+    fn default() -> Self {
+        let line = || Line { level: Level::default(), digits: [0; LINE_BYTES], length: 0 };
+        SideText {
+            lines: std::array::from_fn(|_| line()),
+            ranks: std::array::from_fn(|rank| u8::try_from(rank).unwrap_or(0)),
+            count: 0,
         }
     }
 }
 
-/// Moves what stands from there on into a vector that is used again.
-fn refill<T>(into: &mut Vec<T>, from: &mut Vec<T>, start: usize) {
-    into.clear();
-    into.extend(from.drain(start..));
+impl SideText {
+    fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn clear(&mut self) {
+        self.count = 0;
+    }
+
+    /// Takes over the best levels; nothing if a number is too long for its line.
+    fn update<'l>(
+        &mut self,
+        best: impl Iterator<Item = &'l Level<Usual>>,
+        places: [usize; 2],
+    ) -> Option<()> {
+        let mut rank = 0;
+        for level in best {
+            if self.find(rank, level) {
+                self.lines[usize::from(self.ranks[rank])].write(level, places)?;
+            }
+            rank += 1;
+        }
+        self.count = rank;
+        Some(())
+    }
+
+    /// Lets a level stand at this rank; whether it is to be written there. Those of lower ranks
+    /// stand already, those of higher ones are as they were before.
+    fn find(&mut self, rank: usize, level: &Level<Usual>) -> bool {
+        let is_it = |line: &u8| self.lines[usize::from(*line)].level.price == level.price;
+        match self.ranks[rank..self.count.max(rank)].iter().position(is_it) {
+            Some(0) => {}
+            Some(removed) => {
+                self.ranks[rank..self.count].rotate_left(removed);
+                self.count -= removed;
+            }
+            None => {
+                self.count = (self.count + 1).clamp(rank + 1, LINES);
+                self.ranks[rank..self.count].rotate_right(1);
+                return true;
+            }
+        }
+        self.lines[usize::from(self.ranks[rank])].level.size != level.size
+    }
+
+    /// All lines, the best one first.
+    fn append(&self, text: &mut Room) {
+        for line in &self.ranks[..self.count] {
+            let Line { digits, length, .. } = &self.lines[usize::from(*line)];
+            *text.block() = *digits;
+            text.advance(*length);
+        }
+    }
 }
 
-/// Writes a number of so many decimals without its point.
-fn digits(text: &mut Vec<u8>, value: Usual, places: usize) {
-    let value = value.unsigned_abs();
-    let exponent = 18 - capped(places);
-    let mut buffer = itoa::Buffer::new();
-    let digits = match POWERS_OF_TEN[exponent as usize].divide(value) {
-        Some((number, _)) => buffer.format(number),
-        None => buffer.format(value / 10u128.pow(exponent)),
-    };
-    text.extend_from_slice(digits.as_bytes());
+impl Line {
+    fn write(&mut self, level: &Level<Usual>, places: [usize; 2]) -> Option<()> {
+        self.level = level.clone();
+        let mut room = Room(&mut self.digits);
+        for (value, places) in [level.price, level.size].into_iter().zip(places) {
+            room.whole(without_point(value, places)?);
+        }
+        let left = room.0.len();
+        self.length = LINE_BYTES - left;
+        Some(())
+    }
 }
 
-/// Usual values have no more decimals than this.
-fn capped(places: usize) -> u32 {
-    u32::try_from(places.min(Usual::PLACES)).unwrap_or(0)
+/// A number of so many decimals as a whole number, if 64 bits hold it.
+fn without_point(value: Usual, places: usize) -> Option<u64> {
+    let exponent = Usual::PLACES - places.min(Usual::PLACES);
+    POWERS_OF_TEN[exponent].divide(value.unsigned_abs()).map(|(number, _)| number)
 }
 
 /// A plain number with so many decimals.

@@ -1,10 +1,12 @@
 //! Division of 128 bits by powers of ten, without a division.
 
 /// Takes a usual value's whole part and fraction apart.
-pub const ONE: Divisor = POWERS_OF_TEN[18];
+pub const ONE: Divisor = POWERS[18];
 
 /// 10^0 to 10^18.
-pub const POWERS_OF_TEN: [Divisor; 19] = {
+pub static POWERS_OF_TEN: [Divisor; 19] = POWERS;
+
+const POWERS: [Divisor; 19] = {
     let mut powers = [Divisor::new(1); 19];
     let (mut exponent, mut power) = (0, 1);
     while exponent < 19 {

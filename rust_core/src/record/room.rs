@@ -6,7 +6,7 @@ use crate::time::Micros;
 /// The room for one record and more. A fragment is written there as a block of fixed size, of
 /// which only a part is counted. That it is a slice of its own, and no buffer that might grow,
 /// keeps its bounds in registers.
-pub struct Room<'b>(pub(super) &'b mut [u8]);
+pub struct Room<'b>(pub &'b mut [u8]);
 
 /// Text with room behind it.
 pub(super) struct Fragment([u8; 32], usize);
@@ -24,13 +24,13 @@ pub(super) const fn fragment(text: &str) -> Fragment {
 impl Room<'_> {
     /// The next N bytes.
     #[inline(always)]
-    pub(super) fn block<const N: usize>(&mut self) -> &mut [u8; N] {
+    pub fn block<const N: usize>(&mut self) -> &mut [u8; N] {
         self.0.first_chunk_mut().expect("the room was made for more than the longest record")
     }
 
     /// Counts what was written.
     #[inline(always)]
-    pub(super) fn advance(&mut self, length: usize) {
+    pub fn advance(&mut self, length: usize) {
         self.0 = &mut std::mem::take(&mut self.0)[length..];
     }
 
@@ -78,7 +78,7 @@ impl Room<'_> {
     }
 
     #[inline(always)]
-    pub(super) fn whole(&mut self, number: u64) {
+    pub fn whole(&mut self, number: u64) {
         if number < 100_000_000 {
             self.up_to_eight_digits(below_2_to_32(number));
         } else if number < 10_000_000_000_000_000 {
