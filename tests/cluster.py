@@ -197,6 +197,14 @@ class Cluster:
         consumer.close()
         return int(found.offset)
 
+    def commit(self, exchange: str, kind: Kind, offset: int) -> None:
+        """Commits an offset in the place of the service, which must not be running."""
+        topics, partition = self.of(exchange, kind)
+        consumer = Consumer({"bootstrap.servers": self.address, "group.id": topics.group_id})
+        place = [TopicPartition(topics.input, partition, offset)]
+        _retried(lambda: consumer.commit(offsets=place, asynchronous=False))
+        consumer.close()
+
     def end(self, topic: str, partition: int) -> int:
         """The offset behind the last message."""
         consumer = Consumer({"bootstrap.servers": self.address, "group.id": self.prefix})

@@ -1,6 +1,7 @@
 """Books are proven, or say that they are not: streams with and without losses."""
 
 import json
+import os
 import zlib
 from collections.abc import Iterator
 from decimal import Decimal
@@ -17,7 +18,8 @@ from marketprep import Decoder
 from marketprep.settings import Settings, load_settings
 from marketprep.settings.sources import DEFAULT_FOLDER
 
-COUNT = 6_000
+#: How many messages of each stream.
+COUNT = int(os.environ.get("MARKETPREP_MESSAGES", "6000"))
 IDS = ["-".join([exchange, feed, *made]) for exchange, feed, made in FEEDS]
 
 

@@ -28,10 +28,12 @@ def test_what_is_missing_is_created(cluster: Cluster) -> None:
         for kind, output in (("ticker", "Ticker"), ("Orderbook", "Orderbook")):
             expected[f"{word}SocketDataIn-{kind}"] = count
             expected[f"{word}SocketDataIn-{kind}-DLT"] = count
+            if kind == "Orderbook":
+                expected[f"{word}SocketDataIn-{kind}-Books"] = count
             expected[f"Region.{region}_{output}Preprocessing"] = count
     assert partitions(cluster) == expected
     again = cluster.marketprep("topics", "create")
-    assert (again.returncode, again.stdout) == (0, "all 18 topics are there already\n")
+    assert (again.returncode, again.stdout) == (0, "all 21 topics are there already\n")
 
 
 def test_a_topic_grows_but_never_shrinks(cluster: Cluster) -> None:
@@ -60,7 +62,7 @@ def test_another_replication_is_refused(cluster: Cluster) -> None:
     cluster.configure(topics={"replication_factor": 2})
     refused = cluster.marketprep("topics", "create")
     assert refused.returncode == 1
-    assert refused.stderr.count("is replicated 1 times, and topics.replication_factor says 2") == 18
+    assert refused.stderr.count("is replicated 1 times, and topics.replication_factor says 2") == 21
 
 
 def test_more_replicas_than_brokers(cluster: Cluster) -> None:
@@ -73,7 +75,7 @@ def test_more_replicas_than_brokers(cluster: Cluster) -> None:
 
 def test_list_shows_partitions_replication_and_size(cluster: Cluster) -> None:
     missing = cluster.marketprep("topics", "list")
-    assert (missing.returncode, missing.stdout.count("missing")) == (0, 18)
+    assert (missing.returncode, missing.stdout.count("missing")) == (0, 21)
     assert "`marketprep topics create`" in missing.stderr
     cluster.create_topics()
     topics, partition = cluster.of("upbit", "ticker")
@@ -81,7 +83,7 @@ def test_list_shows_partitions_replication_and_size(cluster: Cluster) -> None:
     listed = cluster.marketprep("topics", "list")
     rows = {row.split()[0]: row.split()[1:] for row in listed.stdout.splitlines()}
     assert rows.pop("topic") == ["partitions", "replication", "bytes"]
-    assert len(rows) == 18
+    assert len(rows) == 21
     *counts, size = rows[topics.input]
     assert counts == ["4", "1"]
     assert 50_000 < int(size.replace(",", "")) < 51_000

@@ -114,8 +114,8 @@ class Decoder:
     def checkpoints(self) -> list[tuple[str, bytes]]:
         """Checkpoints of the books that have changed since the last call: names and contents."""
 
-    def restore(self, name: str, content: bytes) -> None:
-        """Takes in a checkpoint, before the first batch.
+    def restore(self, name: str, content: bytes, before: int) -> None:
+        """Takes in a checkpoint of an offset before `before`, before the first batch.
 
         Raises ValueError if it cannot be used.
         """

@@ -30,6 +30,8 @@ class Message:
     value: bytes | None
     timestamp: int | None
     headers: Headers = ()
+    #: Whether it is to be compressed, whatever the settings say of records.
+    is_compressed: bool = False
 
 
 def output_key(exchange: str, kind: Kind) -> bytes:

@@ -75,13 +75,14 @@ class Decoder:
         """
         return self._core.checkpoints()
 
-    def restore(self, name: str, content: bytes) -> None:
+    def restore(self, name: str, content: bytes, before: int) -> None:
         """Takes in the newest checkpoint of a name, before anything is decoded.
 
-        Messages up to the offset of the checkpoint have no effect then on what it is of. Raises
-        ValueError, with a sentence, if the checkpoint cannot be used: what it is of starts cold.
+        It must be of an offset before `before`. Messages up to its offset have no effect then on
+        what it is of. Raises ValueError, with a sentence, if it cannot be used: what it is of
+        starts cold.
         """
-        self._core.restore(name, content)
+        self._core.restore(name, content, before)
 
     def books(self) -> list[Book]:
         """What is known of each kept book."""

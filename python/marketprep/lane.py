@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterator, Sequence
+from collections import Counter
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -13,15 +14,15 @@ from marketprep import dead_letters
 from marketprep._core import Batch
 from marketprep.assignment import Assignment
 from marketprep.batch import BatchProcessor, MemoryWatch, Message, TimeStacker
+from marketprep.book_log import BookLog
 from marketprep.byte_queue import ByteQueue
+from marketprep.checkpoints import Checkpoints
 from marketprep.decoder import Decoder
 from marketprep.kafka import KafkaFailure, connection, explain, is_transient
 from marketprep.metrics import ExchangeMetrics, LaneMetrics
 from marketprep.outbox import DeliveryError, Outbox, close, new_producer
 from marketprep.partitions import PartitionManager
 from marketprep.settings import Settings
-
-_log = structlog.stdlib.get_logger("marketprep.lane")
 
 _POLL_MS = 200
 #: At least four times the largest batch: what is cut off is fetched again.
@@ -51,6 +52,8 @@ class Poll:
     #: Those of the records, in milliseconds.
     timestamps: Sequence[int | None] = ()
     batch: Batch | None = None
+    #: What is to be saved once all of it, and of what came before, is committed.
+    checkpoints: Sequence[Message] = ()
     size: int = 0
 
 
@@ -72,14 +75,26 @@ class Lane:
         self._settings = settings
         self._memory = memory
         self._queue_bytes = queue_bytes
-        self._log = _log.bind(lane=assignment.name)
+        # bound when it is first used, as logging may not be set up by now
+        self._log = structlog.stdlib.get_logger("marketprep.lane", lane=assignment.name)
         self._stop = asyncio.Event()
         self._commits = 0
         self._committed: dict[int, int] = {}
+        self._checkpoints = Checkpoints(assignment, settings)
+        self._decoders: Mapping[int, Decoder] = {}
+        self._books = BookLog(self._log)
 
     def stop(self) -> None:
         """Lets the lane end once all that it has read is sent and committed."""
         self._stop.set()
+
+    def books(self) -> dict[str, dict[str, int]]:
+        """By exchange, how many kept books there are of each quality."""
+        found: dict[str, Counter[str]] = {}
+        for decoder in self._decoders.values():
+            for book in decoder.books():
+                found.setdefault(book.exchange, Counter())[book.quality] += 1
+        return {exchange: dict(counts) for exchange, counts in found.items()}
 
     async def run(self, *, until_end: bool = False) -> None:
         """Works until `stop`, or until all is read that is there now.
@@ -129,7 +144,11 @@ class Lane:
         async def begin() -> None:
             await producer.start()
             await consumer.start()
-            await partitions.begin(until_end=until_end)
+            committed = await partitions.begin(until_end=until_end)
+            self._decoders = await self._checkpoints.restore(committed, _replay)
+            outbox = Outbox(producer)
+            await outbox.send(self._checkpoints.beginnings(await partitions.positions()))
+            await outbox.acknowledged()
 
         try:
             if not await self._unless_stopped(begin()):
@@ -161,7 +180,6 @@ class Lane:
     async def _read(
         self, consumer: AIOKafkaConsumer, partitions: PartitionManager, queue: ByteQueue[Poll]
     ) -> None:
-        decoder = Decoder(self.assignment.kind, self._settings)
         loop = asyncio.get_running_loop()
         told = await partitions.positions()
         size = _Size(min(_POLL_BYTES, self._queue_bytes // 2))
@@ -178,7 +196,7 @@ class Lane:
                     if records:
                         size.learn(records)
                         poll = await loop.run_in_executor(
-                            pool, _decode, decoder, number, position, records
+                            pool, self._decode, number, position, records
                         )
                     elif position > told[number]:
                         poll = Poll(number, position)
@@ -188,7 +206,22 @@ class Lane:
                     if self._memory.is_over():
                         await queue.drained()
                 told = positions
+            for number, position in told.items():  # so that the next start need not read again
+                if saved := self._checkpoints.round(number, position, self._decoders[number]):
+                    await queue.put(Poll(number, position, checkpoints=saved), 0)
         await queue.close()
+
+    def _decode(self, partition: int, next_offset: int, records: Sequence[ConsumerRecord]) -> Poll:
+        """Runs in the lane's thread: the core releases the GIL."""
+        decoder = self._decoders[partition]
+        values, timestamps, offsets = _columns(records)
+        batch = decoder.decode(values, timestamps, offsets)
+        saved: Sequence[Message] = ()
+        if self._checkpoints.is_due(partition):
+            saved = self._checkpoints.round(partition, next_offset, decoder)
+        size = sum(map(len, values)) + len(batch.records)
+        size += sum(len(message.value or b"") for message in saved)
+        return Poll(partition, next_offset, records, timestamps, batch, saved, size)
 
     async def _write(
         self, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, queue: ByteQueue[Poll]
@@ -223,8 +256,12 @@ class Lane:
             self._committed.update(offsets)
             self._commits += 1
             for poll in polls:
+                # those of a crash in between are made good by reading from the ones before
+                await outbox.send(poll.checkpoints)
                 if poll.batch:
                     self.metrics.add(poll.partition, poll.batch)
+                    self._books.tell(poll.batch.changes)
+        await outbox.acknowledged()
 
     def _messages(self, poll: Poll, batcher: BatchProcessor) -> Iterator[Message]:
         """What leaves because of a poll: values that are full, and dead letters."""
@@ -253,15 +290,20 @@ class _Size:
         self.messages = max(1, int(self._wanted_bytes / (self._mean + 100)))
 
 
-def _decode(
-    decoder: Decoder, partition: int, next_offset: int, records: Sequence[ConsumerRecord]
-) -> Poll:
-    """Runs in the lane's thread: the core releases the GIL."""
-    values = [record.value or b"" for record in records]
-    timestamps = [record.timestamp if record.timestamp >= 0 else None for record in records]
-    batch = decoder.decode(values, timestamps)
-    size = sum(map(len, values)) + len(batch.records)
-    return Poll(partition, next_offset, records, timestamps, batch, size)
+async def _replay(decoder: Decoder, records: Sequence[ConsumerRecord]) -> None:
+    """Lets messages take effect once more, without output."""
+    await asyncio.to_thread(decoder.decode, *_columns(records))
+
+
+def _columns(
+    records: Sequence[ConsumerRecord],
+) -> tuple[list[bytes], list[int | None], list[int]]:
+    """Values, times in milliseconds and offsets."""
+    return (
+        [record.value or b"" for record in records],
+        [record.timestamp if record.timestamp >= 0 else None for record in records],
+        [record.offset for record in records],
+    )
 
 
 def _new_consumer(settings: Settings, assignment: Assignment) -> AIOKafkaConsumer:

@@ -82,7 +82,9 @@ class Outbox:
             )
 
     async def _send(self, topic: str, partition: int, messages: list[Message], now: int) -> None:
-        batch = self._producer.create_batch()
+        is_compressed = messages[0].is_compressed
+        new_batch = self._compressed_batch if is_compressed else self._producer.create_batch
+        batch = new_batch()
         for message in messages:
             if message.value and len(message.value) > BATCH_BYTES:
                 if batch.record_count():
@@ -98,7 +100,7 @@ class Outbox:
             }
             if batch.append(**content) is None:
                 await self._post(topic, partition, batch)
-                batch = self._producer.create_batch()
+                batch = new_batch()
                 batch.append(**content)
         await self._post(topic, partition, batch)
 

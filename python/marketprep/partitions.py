@@ -40,13 +40,17 @@ class PartitionManager:
         """Takes the partitions; to be called before the consumer starts."""
         self._consumer.assign(self._partitions)
 
-    async def begin(self, *, until_end: bool) -> None:
-        """Goes to the committed offsets, or where the settings say if there are none."""
-        new = []
+    async def begin(self, *, until_end: bool) -> dict[int, int]:
+        """Goes to the committed offsets, or where the settings say if there are none.
+
+        The committed offsets, by partition.
+        """
+        new, known = [], dict[int, int]()
         for partition in self._partitions:
             committed = await self._consumer.committed(partition)
             if committed is not None:
                 self._consumer.seek(partition, committed)
+                known[partition.partition] = committed
             else:
                 await self._seek(partition, self._settings.consumer.start)
                 new.append(self._exchanges[partition.partition])
@@ -58,6 +62,7 @@ class PartitionManager:
         )
         if until_end:
             self._ends = await self._consumer.end_offsets(self._partitions)
+        return known
 
     async def positions(self) -> dict[int, int]:
         """The offset of the next message of each partition."""

@@ -46,9 +46,11 @@ class Service:
 
     async def check(self) -> None:
         """Raises KafkaFailure if the cluster cannot be reached or its topics are not right."""
+        wanted = topics.wanted(self._work)
         async with admin(self._settings.kafka) as client:
+            await topics.create_checkpoints(client, self._settings, wanted)
             found = await topics.find(client)
-        topics.check(topics.wanted(self._work), found, self._settings)
+        topics.check(wanted, found, self._settings)
 
     async def run(self, *, until_end: bool = False) -> None:
         """Works until `stop`, or with `until_end` until all is read that is there now.
@@ -86,6 +88,7 @@ class Service:
 
     def _tell(self, event: str) -> None:
         for lane in self.lanes:
+            books = lane.books()
             for name, of in lane.metrics.exchanges.items():
                 if not of.items and not of.dead_letters and not lane.metrics.lag.get(of.partition):
                     continue
@@ -98,6 +101,7 @@ class Service:
                     control=of.control,
                     held_back=of.held_back,
                     dead_letters=of.dead_letters,
+                    **({"gaps": of.gaps, "books": books.get(name, {})} if books else {}),
                     lag=lane.metrics.lag.get(of.partition),
                 )
 

@@ -27,7 +27,7 @@ class Topic:
     partitions: int
     #: The key of the settings that has its name.
     key: str
-    role: Literal["input", "output", "dead letters"]
+    role: Literal["input", "output", "dead letters", "checkpoints"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ def wanted(assignments: Iterable[Assignment]) -> list[Topic]:
             Topic(of.topics.output, of.partitions, f"{key}.output", "output"),
             Topic(of.dead_letters, of.partitions, f"{key}.input", "dead letters"),
         ]
+        if of.kind == "orderbook":
+            topics.append(Topic(of.checkpoints, of.partitions, f"{key}.input", "checkpoints"))
     return topics
 
 
@@ -98,6 +100,18 @@ def differences(
                 f"topics.replication_factor says {factor}: reassign its replicas with "
                 "kafka-reassign-partitions, or change the setting."
             )
+
+
+async def create_checkpoints(
+    client: AIOKafkaAdminClient, settings: Settings, topics: Sequence[Topic]
+) -> None:
+    """Creates those for checkpoints that are missing, as nobody else knows of them.
+
+    Raises KafkaFailure if they cannot be created.
+    """
+    found = await find(client)
+    if absent := [topic for topic in missing(topics, found) if topic.role == "checkpoints"]:
+        await create(client, settings, absent)
 
 
 def check(topics: Sequence[Topic], found: Mapping[str, Found], settings: Settings) -> None:
@@ -162,6 +176,14 @@ def _configuration(topic: Topic, settings: Settings) -> dict[str, str]:
         return {"max.message.bytes": str(limit)}
     if topic.role == "dead letters":  # there must be room for headers, and time to look at them
         return {"max.message.bytes": str(limit + (1 << 20)), "retention.ms": "-1"}
+    if topic.role == "checkpoints":  # of each book the newest is enough, and soon
+        return {
+            "max.message.bytes": str(limit),
+            "cleanup.policy": "compact",
+            "segment.bytes": str(16 << 20),
+            "segment.ms": "600000",
+            "min.cleanable.dirty.ratio": "0.2",
+        }
     return {}
 
 

@@ -182,10 +182,10 @@ impl Decoder {
     }
 
     /// Takes in a checkpoint, before the first batch.
-    pub fn restore(&mut self, name: &str, content: &[u8]) -> Result<(), Damage> {
+    pub fn restore(&mut self, name: &str, content: &[u8], before: i64) -> Result<(), Damage> {
         let rows = &self.rows;
         let places = |exchange: usize, instrument: &[u8]| rows.get(&exchange)?.places(instrument);
-        self.items.books.restore(name, content, places)
+        self.items.books.restore(name, content, before, places)
     }
 
     /// What is known of each kept book.

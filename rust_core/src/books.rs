@@ -139,6 +139,7 @@ impl Books {
         &mut self,
         name: &str,
         content: &[u8],
+        before: i64,
         places: impl Fn(usize, &[u8]) -> Option<[usize; 2]>,
     ) -> Result<(), Damage> {
         let name: Name = serde_json::from_str(name).map_err(|_| Damage::Broken)?;
@@ -149,13 +150,13 @@ impl Books {
         match &table[..] {
             "kept" => {
                 let book = Book::restored(content, places(place, instrument))?;
-                let restored = book.offset;
+                let restored = check_offset(book.offset, before)?;
                 let entry = Entry { content: book, is_changed: false, restored };
                 books.kept.insert(key(feed.as_bytes(), instrument), entry);
             }
             "whole" => {
                 let whole = Whole::restored(content)?;
-                let restored = whole.offset;
+                let restored = check_offset(whole.offset, before)?;
                 let entry = Entry { content: whole, is_changed: false, restored };
                 books.whole.insert(key(feed.as_bytes(), instrument), entry);
             }
@@ -321,6 +322,11 @@ impl<T> Entry<T> {
         self.is_changed = true;
         true
     }
+}
+
+/// What is ahead of where reading begins has seen messages that are yet to come.
+fn check_offset(offset: Option<i64>, before: i64) -> Result<Option<i64>, Damage> {
+    if offset.is_some_and(|offset| offset >= before) { Err(Damage::Ahead) } else { Ok(offset) }
 }
 
 /// The name of a kept book: which of the feeds of which instrument.

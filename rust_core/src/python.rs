@@ -99,13 +99,14 @@ impl Decoder {
         changed.into_iter().map(|(name, content)| (name, bytes(content))).collect()
     }
 
-    /// Takes in a checkpoint, before the first batch.
-    fn restore(&self, py: Python<'_>, name: &str, content: &[u8]) -> PyResult<()> {
+    /// Takes in a checkpoint of an offset before `before`, before the first batch.
+    fn restore(&self, py: Python<'_>, name: &str, content: &[u8], before: i64) -> PyResult<()> {
         let mut decoder = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
-        decoder.restore(name, content).map_err(|damage| {
+        decoder.restore(name, content, before).map_err(|damage| {
             PyValueError::new_err(match damage {
                 Damage::Newer => "it was written by a later version of marketprep",
                 Damage::Broken => "it is damaged",
+                Damage::Ahead => "it is ahead of the committed offset",
             })
         })
     }

@@ -24,6 +24,8 @@ pub enum Damage {
     Newer,
     /// It is not what was written.
     Broken,
+    /// It knows messages that are yet to be read.
+    Ahead,
 }
 
 #[derive(Serialize, Deserialize)]

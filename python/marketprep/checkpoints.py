@@ -1,0 +1,221 @@
+"""Checkpoints: order books as they are at an offset, on a compacted topic, to go on with later."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from marketprep.assignment import Assignment
+from marketprep.batch import Message
+from marketprep.decoder import Decoder
+from marketprep.kafka import connection
+from marketprep.outbox import close
+from marketprep.settings import Settings
+
+_log = structlog.stdlib.get_logger("marketprep.checkpoints")
+
+#: The version of what tells up to where checkpoints go.
+_VERSION = 1
+
+_POLL_MS = 200
+_POLL_MESSAGES = 500
+
+#: Decodes messages of a partition with a decoder, somewhere else than in the event loop.
+Replay = Callable[[Decoder, Sequence[ConsumerRecord]], Any]
+
+
+@dataclass
+class _Saved:
+    """The newest checkpoints of a partition."""
+
+    #: The offset of the first message that they do not know; None if there are none.
+    next_offset: int | None = None
+    contents: dict[str, bytes] = field(default_factory=dict)
+
+
+class Checkpoints:
+    """Those of a lane.
+
+    A message with the group id and the name of a book as its key has that book, as it was after
+    the message of the offset that stands in it. A round saves all books of a partition that have
+    changed since the last one; its last message, which has no name in its key, tells the offset
+    from where messages are to be read again. So of an interrupted round nothing is believed that
+    it does not say itself.
+    """
+
+    def __init__(self, assignment: Assignment, settings: Settings) -> None:
+        self._assignment = assignment
+        self._settings = settings
+        self._every = settings.books.checkpoint_every_s
+        self._group_id = assignment.topics.group_id
+        self._rounds: dict[int, float] = {}
+        self._cold: set[int] = set()
+
+    @property
+    def are_kept(self) -> bool:
+        """Whether this lane has any."""
+        return self._assignment.kind == "orderbook" and self._every is not None
+
+    def is_due(self, partition: int) -> bool:
+        """Whether it is time for the next round."""
+        if not self.are_kept or self._every is None:
+            return False
+        now = time.monotonic()
+        return now - self._rounds.setdefault(partition, now) >= self._every
+
+    def round(self, partition: int, next_offset: int, decoder: Decoder) -> list[Message]:
+        """All that has changed since the last round; `next_offset` is the next to be read."""
+        self._rounds[partition] = time.monotonic()
+        changed = decoder.checkpoints() if self.are_kept else []
+        if not changed:
+            return []
+        books = [self._message(partition, name, content) for name, content in changed]
+        return [*books, self._mark(partition, next_offset)]
+
+    def beginnings(self, positions: Mapping[int, int]) -> list[Message]:
+        """For partitions that start cold, from where messages are to be read after a crash.
+
+        They must be saved before anything is committed.
+        """
+        return [self._mark(partition, positions[partition]) for partition in sorted(self._cold)]
+
+    def _mark(self, partition: int, next_offset: int) -> Message:
+        """The end of a round."""
+        content = orjson.dumps({"version": _VERSION, "next_offset": next_offset})
+        return self._message(partition, None, content)
+
+    def _message(self, partition: int, name: str | None, content: bytes) -> Message:
+        key = orjson.dumps([self._group_id, name])
+        topic = self._assignment.checkpoints
+        return Message(topic, partition, key, content, None, is_compressed=True)
+
+    async def restore(self, committed: Mapping[int, int], replay: Replay) -> dict[int, Decoder]:
+        """Decoders that are as they were when the committed offsets were reached.
+
+        What cannot be restored is told, and starts cold.
+        """
+        decoders: dict[int, Decoder] = {}
+        for partition in self._assignment.exchanges:
+            decoders[partition] = Decoder(self._assignment.kind, self._settings)
+        self._cold = set(decoders) if self.are_kept else set()
+        if not self.are_kept or not committed:
+            return decoders
+        reader = AIOKafkaConsumer(
+            **connection(self._settings.kafka),
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+        )
+        await reader.start()
+        try:
+            for partition, offset in committed.items():
+                decoders[partition] = await self._restore(reader, partition, offset, replay)
+        finally:
+            await close(reader)
+        return decoders
+
+    async def _restore(
+        self, reader: AIOKafkaConsumer, partition: int, committed: int, replay: Replay
+    ) -> Decoder:
+        begin = time.monotonic()
+        decoder = Decoder(self._assignment.kind, self._settings)
+        log = _log.bind(
+            lane=self._assignment.name,
+            topic=self._assignment.checkpoints,
+            partition=partition,
+            exchange=self._assignment.exchanges[partition],
+            offset=committed,
+        )
+        saved = await self._read(reader, partition, log)
+        if saved.next_offset is None:
+            log.info("books start cold: there are no checkpoints")
+            return decoder
+        if saved.next_offset > committed:
+            log.warning(
+                "books start cold: their checkpoints are ahead of the committed offset",
+                checkpoint=saved.next_offset,
+            )
+            return decoder
+        self._cold.discard(partition)
+        restored = 0
+        for name, content in saved.contents.items():
+            try:
+                decoder.restore(name, content, committed)
+                restored += 1
+            except ValueError as error:
+                log.warning("a book starts cold", book=name, reason=str(error))
+        topic = TopicPartition(self._assignment.topics.input, partition)
+        replayed = 0
+        async for records in self._messages(reader, topic, saved.next_offset, committed, log):
+            await replay(decoder, records)
+            replayed += len(records)
+        log.info(
+            "books restored",
+            books=restored,
+            replayed=replayed,
+            seconds=round(time.monotonic() - begin, 3),
+        )
+        return decoder
+
+    async def _read(self, reader: AIOKafkaConsumer, partition: int, log: Any) -> _Saved:  # noqa: ANN401 - structlog's
+        """The newest checkpoints of a partition, and where its last whole round ended."""
+        saved = _Saved()
+        topic = TopicPartition(self._assignment.checkpoints, partition)
+        async for records in self._messages(reader, topic, None, None, log):
+            for record in records:
+                name = self._name(record.key)
+                if name is None or record.value is None:
+                    continue
+                if name:
+                    saved.contents[name] = record.value
+                else:
+                    saved.next_offset = self._next_offset(record.value, log)
+        return saved
+
+    async def _messages(
+        self,
+        reader: AIOKafkaConsumer,
+        partition: TopicPartition,
+        start: int | None,
+        end: int | None,
+        log: Any,  # noqa: ANN401 - as above
+    ) -> Any:  # noqa: ANN401 - an iterator of messages
+        """The messages of a partition from `start`, or all there are, to `end`."""
+        reader.assign([partition])
+        first = (await reader.beginning_offsets([partition]))[partition]
+        last = (await reader.end_offsets([partition]))[partition]
+        if start is not None and start < first:
+            log.warning("messages that books need are there no more", wanted=start, oldest=first)
+        begin, stop = max(first, start or 0), last if end is None else min(last, end)
+        reader.seek(partition, begin)
+        while await reader.position(partition) < stop:
+            polled = await reader.getmany(timeout_ms=_POLL_MS, max_records=_POLL_MESSAGES)
+            records = [one for one in polled.get(partition, ()) if one.offset < stop]
+            if records:
+                yield records
+
+    def _name(self, key: bytes | None) -> str | None:
+        """The name of a book, or an empty one for the end of a round; None for other keys."""
+        try:
+            group_id, name = orjson.loads(key or b"null")
+        except (orjson.JSONDecodeError, TypeError, ValueError):
+            return None
+        if group_id != self._group_id or not isinstance(name, str | None):
+            return None
+        return name or ""
+
+    def _next_offset(self, value: bytes, log: Any) -> int | None:  # noqa: ANN401 - as above
+        """The offset that the end of a round tells."""
+        try:
+            mark = orjson.loads(value)
+            version, next_offset = mark["version"], mark["next_offset"]
+        except (orjson.JSONDecodeError, TypeError, KeyError):
+            version, next_offset = None, None
+        if version == _VERSION and isinstance(next_offset, int):
+            return next_offset
+        log.error("checkpoints cannot be used: they are damaged, or of a later version")
+        return None

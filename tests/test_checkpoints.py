@@ -1,0 +1,147 @@
+"""Checkpoints: a decoder that is restored goes on as the one would have that was saved."""
+
+import json
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from book_streams import BookStream, envelope, faulty
+from continuity import FEEDS
+from marketprep import Decoder
+
+COUNT = 400
+#: More than any offset here.
+FAR = 1 << 40
+
+
+def stream(seed: int) -> list[bytes]:
+    """Kafka values of all feeds, interleaved, with losses and duplicates, and whole books."""
+    rng = random.Random(seed)  # noqa: S311 - to be reproducible, not secret
+    streams = []
+    for number, (exchange, feed, made) in enumerate(FEEDS):
+        instrument = f"{exchange}-{number}"
+        name = f"ob.{instrument}.400" if feed == "spot.obu" else instrument
+        name = name.upper() if exchange == "binance" else name
+        messages = BookStream(
+            exchange, feed, seed + number, instrument=name, snapshot_every=20, **made
+        )
+        streams.append((exchange, faulty(messages, rng, drop=0.02, duplicate=0.04)))
+    values: list[bytes] = []
+    while len(values) < COUNT:
+        exchange, messages_of = rng.choice(streams)
+        sent, kind = next(messages_of)
+        if kind != "dropped":
+            values.append(envelope(exchange, [sent.text]))
+        if rng.random() < 0.1:
+            values.append(coinone(rng.randrange(1_790_000_000_000_000, 1_790_000_000_000_100)))
+    return values
+
+
+def coinone(number: int) -> bytes:
+    level = {"price": "5", "qty": "1"}
+    data = {"target_currency": "BTC", "id": str(number), "asks": [level], "bids": [level]}
+    text = json.dumps({"response_type": "DATA", "channel": "ORDERBOOK", "data": data})
+    return json.dumps(
+        {"region": "korea", "market": "COINONE", "symbol": "BTC", "data": [text]}
+    ).encode()
+
+
+VALUES = {seed: stream(seed) for seed in range(3)}
+
+
+def decode(decoder: Decoder, values: list[bytes], start: int, end: int) -> list[bytes]:
+    """The records of the values from one offset to another."""
+    offsets = list(range(start, end))
+    times: list[int | None] = [1_790_000_000_000] * len(offsets)
+    return decoder.decode(values[start:end], times, offsets).records.splitlines()
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_the_next_record_is_what_it_would_have_been(data: st.DataObject) -> None:
+    """Rounds at any offsets, the last one cut off anywhere; a kill anywhere after it."""
+    values = VALUES[data.draw(st.sampled_from(sorted(VALUES)))]
+    never_stopped = decode(Decoder("orderbook"), values, 0, len(values))
+    rounds = sorted(data.draw(st.sets(st.integers(0, len(values)), min_size=1, max_size=4)))
+    committed = data.draw(st.integers(rounds[-1], len(values)))
+    first, saved, mark, written = Decoder("orderbook"), dict[str, bytes](), 0, list[bytes]()
+    for number, end in enumerate(rounds):
+        written += decode(first, values, mark if number == 0 else rounds[number - 1], end)
+        changed = first.checkpoints()
+        is_cut = number == len(rounds) - 1 and data.draw(st.booleans())
+        if is_cut:
+            changed = changed[: data.draw(st.integers(0, len(changed)))]
+        saved |= dict(changed)
+        if not is_cut:
+            mark = end
+    written += decode(first, values, rounds[-1], committed)
+
+    second = Decoder("orderbook")
+    for name, content in saved.items():
+        second.restore(name, content, committed)
+    decode(second, values, mark, committed)  # read again without output
+    written += decode(second, values, committed, len(values))
+    assert written == never_stopped
+
+    names = dict(second.checkpoints()).keys() | saved.keys()
+    reference = Decoder("orderbook")
+    decode(reference, values, 0, len(values))
+    assert names == dict(reference.checkpoints()).keys()
+
+
+def test_what_has_not_changed_is_not_saved_again() -> None:
+    decoder, values = Decoder("orderbook"), VALUES[0]
+    decode(decoder, values, 0, 200)
+    names = [name for name, _ in decoder.checkpoints()]
+    assert len(names) > 5
+    assert decoder.checkpoints() == []
+    decode(decoder, values, 200, 201)
+    assert len(decoder.checkpoints()) <= 2
+
+
+def content(seed: int = 0) -> list[tuple[str, bytes]]:
+    decoder = Decoder("orderbook")
+    decode(decoder, VALUES[seed], 0, 200)
+    return decoder.checkpoints()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        ("{}", lambda text: text.replace(b'"version":1', b'"version":2'), "a later version"),
+        ("{}", lambda text: text[:-3], "damaged"),
+        ("{}", lambda text: text.replace(b"5", b"6"), "damaged"),
+        ("{}", lambda _: b"", "damaged"),
+        ("[1]", lambda text: text, "damaged"),
+        ('["mtgox","kept","",""]', lambda text: text, "a later version"),
+        ('["okx","other","",""]', lambda text: text, "a later version"),
+        ("{}", lambda text: text, "ahead of the committed offset"),
+    ],
+)
+def test_what_cannot_be_used(name: str, change: Any, reason: str) -> None:  # noqa: ANN401
+    decoder = Decoder("orderbook")
+    before = 0 if "ahead" in reason else FAR
+    for known, value in content():
+        with pytest.raises(ValueError, match=reason):
+            decoder.restore(known if name == "{}" else name, change(value), before)
+    assert decoder.books() == []
+    assert decode(decoder, VALUES[0], 0, 50) == decode(Decoder("orderbook"), VALUES[0], 0, 50)
+
+
+def test_nothing_is_restored_twice_over() -> None:
+    """What a book knows by its checkpoint has no effect on it when it is read again."""
+    values = VALUES[1]
+    first, second = Decoder("orderbook"), Decoder("orderbook")
+    decode(first, values, 0, 300)
+    for name, value in first.checkpoints():
+        second.restore(name, value, FAR)
+    before = [(book.instrument, book.levels, book.quality) for book in second.books()]
+    assert len(before) >= 8
+    decode(second, values, 100, 300)
+    assert sorted(before) == sorted(
+        (book.instrument, book.levels, book.quality) for book in second.books()
+    )
+    assert second.checkpoints() == []
