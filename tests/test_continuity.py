@@ -19,7 +19,7 @@ from marketprep.settings import Settings, load_settings
 from marketprep.settings.sources import DEFAULT_FOLDER
 
 #: How many messages of each stream.
-COUNT = int(os.environ.get("MARKETPREP_MESSAGES", "6000"))
+COUNT = int(os.environ.get("MARKETPREP_TEST_MESSAGES", "6000"))
 IDS = ["-".join([exchange, feed, *made]) for exchange, feed, made in FEEDS]
 
 

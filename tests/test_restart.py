@@ -5,6 +5,7 @@ import os
 import random
 import time
 
+import click
 import pytest
 from confluent_kafka import TopicPartition as Place
 
@@ -14,7 +15,7 @@ from marketprep._core import Market
 from restarts import Restored, expected, feeding, feeds, killed, send, without_repetitions
 
 #: How often the service is killed.
-KILLS = int(os.environ.get("MARKETPREP_KILLS", "6"))
+KILLS = int(os.environ.get("MARKETPREP_TEST_KILLS", "6"))
 
 #: Exchanges all of whose messages, as the simulator makes them, change books that are kept.
 KEPT = ("bybit", "kraken", "okx")
@@ -63,10 +64,10 @@ def test_kills_at_any_time(cluster: Cluster) -> None:
         checkpoints = cluster.consume(*saved(cluster, feed.exchange))
         written += sum(len(one.value() or b"") for one in checkpoints)
     slowest = max(restored, key=lambda one: one.seconds)
-    print(f"{KILLS} kills in {seconds:.0f} s, {messages} messages, {repeated} records repeated")
-    print(f"{len(restored)} partitions restored, the slowest: {slowest}")
-    print(f"mean {sum(one.seconds for one in restored) / len(restored):.3f} s")
-    print(
+    click.echo(f"{KILLS} kills in {seconds:.0f} s, {messages} messages, {repeated} repeated")
+    click.echo(f"{len(restored)} partitions restored, the slowest: {slowest}")
+    click.echo(f"mean {sum(one.seconds for one in restored) / len(restored):.3f} s")
+    click.echo(
         f"checkpoints before compression: {written / seconds / len(all_feeds):.0f} bytes/s a book"
     )
 
