@@ -229,7 +229,8 @@ impl OfExchange {
         let book = &mut entry.content;
         book.offset = place.offset;
         let mut adopted = None;
-        if message.form == Form::Delta && !self.whole.is_empty() {
+        let may_build = message.form == Form::Delta && message.feed.is_empty();
+        if may_build && !self.whole.is_empty() {
             match find_base(&mut self.whole, book.last, place.symbol, message) {
                 Base::None => {}
                 Base::Later => return Published::Outdated,

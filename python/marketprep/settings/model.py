@@ -81,11 +81,15 @@ def _dotted(value: object) -> object:
 
 
 def _numbers(value: object) -> object:
-    """Lets numbers be one text, separated by commas, or a list of them."""
-    parts = _listed(value)
+    """Lets numbers be one text, separated by commas, a list of them, or one alone."""
+    parts = (value,) if _is_number(value) else _listed(value)
     if isinstance(parts, tuple):
         return tuple(int(part) if _is_digits(part) else part for part in parts)
     return parts
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_digits(part: object) -> TypeGuard[str]:

@@ -21,7 +21,7 @@ _REMEDIES = {
     "model_type": "keys with values are needed",
     "dict_type": "a row for each exchange is needed",
     "mapping_type": "a row for each exchange is needed",
-    "tuple_type": "a list of host:port is needed",
+    "tuple_type": "a list is needed",
     "is_instance_of": "a path is needed",
 }
 
@@ -86,6 +86,8 @@ def remedy(key: str, details: Mapping[str, Any]) -> str:
         text = f"{context['ge']} or more is needed"
     elif "le" in context:
         text = f"{context['le']} or less is needed"
+    elif kind == "tuple_type" and key == "kafka.bootstrap_servers":
+        text = "a list of host:port is needed"
     elif kind == "string_pattern_mismatch":
         text = next(text for end, text in _PATTERNS.items() if key.endswith(end))
     if kind in ("missing", "extra_forbidden") or is_secret(key):

@@ -122,8 +122,9 @@ impl Rules for Gateio {
 
 /// The channel tells changes from whole books.
 fn channel<T: Text>(reader: &mut Reader<T>, book: &mut OrderBook<T::Value>) -> Result<()> {
+    let feed = std::mem::take(&mut book.feed);
     book.read_feed(reader)?;
-    let channel = std::mem::take(&mut book.feed); // the instrument alone names the book
+    let channel = std::mem::replace(&mut book.feed, feed); // which tells no books apart
     match &channel[..] {
         b"spot.order_book_update" | b"spot.obu" => {
             book.becomes(Form::Delta);
@@ -135,16 +136,17 @@ fn channel<T: Text>(reader: &mut Reader<T>, book: &mut OrderBook<T::Value>) -> R
     }
 }
 
-/// `BTC_USDT`, or `ob.BTC_USDT.50`, which says how deep the book is.
+/// `BTC_USDT`, or `ob.BTC_USDT.50`, which is a feed of its own and says how deep its book is.
 fn instrument<T: Text>(reader: &mut Reader<T>, book: &mut OrderBook<T::Value>) -> Result<()> {
     book.read_instrument(reader)?;
-    let depth = book
-        .instrument
-        .strip_prefix(b"ob.")
-        .and_then(|name| name.rsplit(|byte| *byte == b'.').next());
-    book.depth = match depth {
-        Some(depth) => std::str::from_utf8(depth).ok().and_then(|depth| depth.parse().ok()),
-        None => Some(UNCUT),
+    let Some(name) = book.instrument.strip_prefix(b"ob.") else {
+        book.depth = Some(UNCUT);
+        return Ok(());
     };
+    let end = name.iter().rposition(|byte| *byte == b'.').unwrap_or(name.len());
+    let depth = std::str::from_utf8(name.get(end + 1..).unwrap_or_default());
+    book.depth = depth.ok().and_then(|depth| depth.parse().ok());
+    let name = name[..end].to_vec();
+    book.feed = std::mem::replace(&mut book.instrument, name);
     Ok(())
 }
