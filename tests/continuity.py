@@ -107,7 +107,7 @@ def _judged(
     before: Truth | None = None
     rng = random.Random(seed)  # noqa: S311 - to be reproducible, not secret
     for sent, kind in faulty(stream, rng, drop=drop, duplicate=duplicate):
-        is_quiet = sent.is_base or '"asks":[],"bids":[]' in sent.text
+        is_quiet = sent.is_base or '"bids":[],"asks":[]' in sent.text
         matters = not (is_quiet and sent.truth == before) and not (sent.is_base and feed in BESIDE)
         yield sent, kind, matters
         if kind != "duplicate":
