@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from cluster import Cluster
@@ -17,6 +18,10 @@ from sinks import PLUGINS, Sinks, local_settings
 ROOT = Path(__file__).resolve().parent.parent
 FIXTURES = ROOT / "tests" / "fixtures"
 CAPTURES = Path(os.environ.get("MARKETPREP_CAPTURES", ROOT.parent / "shared" / "captures"))
+
+# a shared machine may take its time
+hypothesis.settings.register_profile("marketprep", deadline=None)
+hypothesis.settings.load_profile("marketprep")
 
 KINDS = kind.KINDS
 EXCHANGES = tuple(name for name, _ in _core.exchange_names())

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from book_streams import BookStream, envelope, faulty
 from continuity import FEEDS
 from marketprep import Decoder
+from marketprep.settings import load_settings
 
 COUNT = 400
 #: More than any offset here.
@@ -59,7 +60,7 @@ def decode(decoder: Decoder, values: list[bytes], start: int, end: int) -> list[
     return decoder.decode(values[start:end], times, offsets).records.splitlines()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_the_next_record_is_what_it_would_have_been(data: st.DataObject) -> None:
     """Rounds at any offsets, the last one cut off anywhere; a kill anywhere after it."""
@@ -129,6 +130,20 @@ def test_what_cannot_be_used(name: str, change: Any, reason: str) -> None:  # no
             decoder.restore(known if name == "{}" else name, change(value), before)
     assert decoder.books() == []
     assert decode(decoder, VALUES[0], 0, 50) == decode(Decoder("orderbook"), VALUES[0], 0, 50)
+
+
+def test_a_book_of_another_depth_starts_cold() -> None:
+    """Of a book of Kraken no message says how deep it is, so what was cut may be missing now."""
+    settings = load_settings()
+    rows = {**settings.exchanges}
+    rows["kraken"] = rows["kraken"].model_copy(update={"depth": 25})
+    decoder = Decoder("orderbook", settings.model_copy(update={"exchanges": rows}))
+    for name, value in content():
+        if "kraken" in name:
+            with pytest.raises(ValueError, match="the depth of its book is another by now"):
+                decoder.restore(name, value, FAR)
+        else:
+            decoder.restore(name, value, FAR)
 
 
 def test_nothing_is_restored_twice_over() -> None:

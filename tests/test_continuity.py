@@ -14,7 +14,7 @@ import yaml
 from book_streams import BookStream, envelope
 from conftest import CAPTURES, lines_of, needs_captures
 from continuity import FEEDS, examine
-from marketprep import Decoder
+from marketprep import Decoder, parse
 from marketprep.settings import Settings, load_settings
 from marketprep.settings.sources import DEFAULT_FOLDER
 
@@ -53,6 +53,22 @@ def test_a_lost_restart_of_bybit_is_noticed() -> None:
     texts = [message("snapshot", 100, 1_790_000_000_000, "50")]
     texts.append(message("delta", 2, 1_790_000_000_100, "51"))
     assert qualities("bybit", texts) == [("valid", "snapshot"), ("suspect", "gap")]
+
+
+def test_what_is_from_before_a_restart_is_old_whatever_its_number() -> None:
+    """A late duplicate must not bring back the book of before, nor go into the one of now."""
+
+    def message(kind: str, number: int, time: int, bid: int) -> str:
+        data = {"s": "A", "b": [[str(bid), "1"]], "a": [["90", "1"]], "u": number, "seq": number}
+        return json.dumps({"topic": "orderbook.50.A", "type": kind, "data": data, "cts": time})
+
+    begin = 1_790_000_000_000
+    before = [message("snapshot", 5000, begin, 50), message("delta", 5001, begin + 100, 51)]
+    late = [message("snapshot", 5000, begin, 50), message("delta", 2, begin + 50, 52)]
+    after = [message("snapshot", 1, begin + 200, 60), *late, message("delta", 2, begin + 300, 61)]
+    batch = Decoder("orderbook").decode([envelope("bybit", [text]) for text in before + after])
+    assert [record["highest_bid"] for record in parse(batch.records)] == [50, 51, 60, 61]
+    assert [change.quality for change in batch.changes] == ["valid"]
 
 
 def test_a_lost_reset_of_okx_is_noticed() -> None:
@@ -97,19 +113,131 @@ def test_a_deep_book_of_kraken_is_not_proven_by_its_best_levels(tmp_path: Path) 
     assert book.checksums_matched > 1_000
 
 
-def test_numbers_that_floats_cannot_hold_prove_nothing() -> None:
-    """Upstream reads and writes floats: a size of 17 digits is not what was in the checksum."""
-    levels = [{"price": 0.00001 + step / 1e8, "qty": 123456789012.12345678} for step in range(12)]
+def kraken_message(
+    kind: str, second: int, sides: dict[str, dict[str, str]], book: dict[str, dict[Any, Any]]
+) -> str:
+    """A message of Kraken, and what it makes of a book."""
+    for name, levels in sides.items():
+        for price, size in levels.items():
+            book[name][Decimal(price)] = Decimal(size)
+        alive = {price: size for price, size in book[name].items() if size}
+        book[name] = {price: alive[price] for price in _best(alive, name)[:10]}
+    told = {
+        name: [f'{{"price":{price},"qty":{size}}}' for price, size in sides.get(name, {}).items()]
+        for name in ("bids", "asks")
+    }
+    return (
+        f'{{"channel":"book","type":"{kind}","data":[{{"symbol":"A","checksum":{_checksum(book)},'
+        f'"bids":[{",".join(told["bids"])}],"asks":[{",".join(told["asks"])}],'
+        f'"timestamp":"2026-11-25T10:{second // 60:02}:{second % 60:02}.000000Z"}}]}}'
+    )
 
-    def message(kind: str, checksum: int, second: int) -> str:
-        bids, asks = levels[:5], levels[6:11]
-        data = {"symbol": "A", "bids": bids, "asks": asks, "checksum": checksum}
-        data["timestamp"] = f"2026-11-25T10:00:{second:02}.000000Z"
-        data["bids"] = [*bids, {"price": 0.00001, "qty": 1.5}]
-        return json.dumps({"channel": "book", "type": kind, "data": [data]})
 
-    texts = [message("snapshot", 1, 1), message("update", 2, 2), message("update", 3, 3)]
+@pytest.mark.parametrize("size", ["2.50000000", "12345678.12345678"])
+def test_a_loss_beside_sizes_of_any_length_is_noticed(size: str) -> None:
+    book: dict[str, dict[Any, Any]] = {"bids": {}, "asks": {}}
+    start = {"bids": {"100.0": "1.00000000", "99.0": size}, "asks": {"101.0": "3.00000000"}}
+    texts = [kraken_message("snapshot", 0, start, book)]
+    texts.append(kraken_message("update", 1, {"bids": {"98.0": "5.00000000"}}, book))
+    kraken_message("update", 2, {"bids": {"100.0": "7.00000000"}}, book)  # which is lost
+    texts.append(kraken_message("update", 3, {"asks": {"102.0": "4.00000000"}}, book))
+    assert qualities("kraken", texts) == [("valid", "snapshot"), ("suspect", "checksum")]
+
+
+def test_a_book_of_kraken_gets_over_a_lost_removal() -> None:
+    """A level that is there no more contradicts what comes later, when the market has moved on."""
+    book: dict[str, dict[Any, Any]] = {"bids": {}, "asks": {}}
+    asks = {f"{100 + step}.0": "1.00000000" for step in range(10)}
+    start = {"bids": {"99.0": "1.00000000"}, "asks": asks}
+    texts = [kraken_message("snapshot", 0, start, book)]
+    for step in range(60):
+        taken = {f"{100 + step}.0": "0.00000000", f"{110 + step}.0": "1.00000000"}
+        moved = {"bids": {f"{100 + step}.0": "2.00000000"}, "asks": taken}
+        text = kraken_message("update", step + 1, moved, book)
+        if step != 5:
+            texts.append(text)
+    changes = qualities("kraken", texts)
+    assert changes[:2] == [("valid", "snapshot"), ("suspect", "checksum")]
+    assert changes[-1] == ("valid", "checksum")
+
+
+def test_a_message_without_a_checksum_is_taken_in_all_the_same() -> None:
+    book: dict[str, dict[Any, Any]] = {"bids": {}, "asks": {}}
+    start = {"bids": {"100.0": "1.00000000"}, "asks": {"101.0": "3.00000000"}}
+    texts = [kraken_message("snapshot", 0, start, book)]
+    silent = json.loads(kraken_message("update", 1, {"asks": {"101.0": "4.00000000"}}, book))
+    del silent["data"][0]["checksum"]
+    texts.append(json.dumps(silent))
+    texts.append(kraken_message("update", 2, {"bids": {"100.0": "2.00000000"}}, book))
     assert qualities("kraken", texts) == [("valid", "snapshot")]
+
+
+def test_numbers_that_never_match_refute_nothing() -> None:
+    """Where no form of the numbers has matched yet, it may be these that are not what was sent."""
+    book: dict[str, dict[Any, Any]] = {"bids": {}, "asks": {}}
+    start = {"bids": {"100.0": "1.00000000"}, "asks": {"101.0": "3.00000000"}}
+    texts = [kraken_message("snapshot", 0, start, book).replace('"checksum":', '"checksum":1')]
+    assert qualities("kraken", texts) == [("valid", "snapshot")]
+
+
+def test_a_long_number_in_a_long_message_costs_no_levels() -> None:
+    def message(action: str, number: int, bids: list[list[str]]) -> str:
+        data = {"asks": [["2000", "1"]], "bids": bids, "seqId": number, "prevSeqId": number - 1}
+        argument = {"channel": "books", "instId": "A"}
+        return json.dumps({"arg": argument, "action": action, "data": [data]})
+
+    start = [[str(1000 - step), "1"] for step in range(200)]
+    for size in ("1", "1.0000000000000000001"):
+        changes = [[str(500 - step), "1"] for step in range(80)] + [["300", size]]
+        texts = [message("snapshot", 1, start), message("update", 2, changes)]
+        decoder = Decoder("orderbook")
+        _, record = parse(decoder.decode([envelope("okx", [text]) for text in texts]).records)
+        assert (record["highest_bid"], record["total_bid_volume"]) == (1000, 280 + Decimal(size))
+
+
+# Bases of changes
+
+
+def base(number: int, bid: int) -> str:
+    book = {"lastUpdateId": number, "bids": [[str(bid), "1"]], "asks": [["90", "1"]]}
+    return json.dumps({"stream": "btcusdt@depth20", "data": book})
+
+
+def diff(first: int, last: int, bid: int, previous: int | None = None) -> str:
+    change = {"e": "depthUpdate", "s": "BTCUSDT", "U": first, "u": last, "b": [[str(bid), "1"]]}
+    return json.dumps(change | {"a": []} | ({} if previous is None else {"pu": previous}))
+
+
+def bids(texts: list[str]) -> list[Any]:
+    """The best bid after each message; None where it leaves no record."""
+    decoder = Decoder("orderbook")
+    batches = [decoder.decode([envelope("binance", [text])]) for text in texts]
+    return [next((one["highest_bid"] for one in parse(batch.records)), None) for batch in batches]
+
+
+def test_a_base_of_futures_fits_by_the_number_before() -> None:
+    texts = [base(100, 10), diff(97, 100, 11, 95), diff(105, 110, 12, 100), diff(111, 120, 13, 110)]
+    assert bids(texts) == [10, None, 12, 13]
+
+
+def test_a_base_of_the_past_changes_nothing() -> None:
+    texts = [base(90, 10), diff(91, 95, 11), diff(96, 120, 12), base(100, 11), diff(96, 105, 11)]
+    assert bids([*texts, diff(121, 121, 14)]) == [10, 11, 12, 11, None, 14]
+
+
+def test_a_base_that_is_ahead_holds_up_nobody() -> None:
+    texts = [base(90, 10), diff(91, 95, 11), base(200, 20), diff(96, 150, 12), diff(151, 210, 13)]
+    assert bids(texts) == [10, 11, 20, 12, 20]
+
+
+def test_numbers_that_begin_anew_below_a_base() -> None:
+    changes = [diff(number, number, 11) for number in range(1, 1003)]
+    assert bids([base(10**6, 10), *changes])[:2] == [10, None]
+    decoder = Decoder("orderbook")
+    for text in [base(10**6, 10), *changes]:
+        decoder.decode([envelope("binance", [text])])
+    [book] = decoder.books()
+    assert (book.quality, book.outdated) == ("warming", 1000)
 
 
 def test_a_precision_from_the_settings(tmp_path: Path) -> None:

@@ -168,8 +168,8 @@ def test_totals_that_are_declared_wrongly() -> None:
 
 def test_books_that_are_not_valid_can_be_published() -> None:
     def change(previous: int, number: int) -> str:
-        data = {"asks": [], "bids": [["5", "1", "0", "1"]], "ts": "1790000000000"}
-        data |= {"checksum": 0, "seqId": number, "prevSeqId": previous}
+        sides = {"asks": [], "bids": [["5", "1", "0", "1"]], "ts": "1790000000000"}
+        data = {**sides, "checksum": 0, "seqId": number, "prevSeqId": previous}
         argument = {"channel": "books", "instId": "BTC-USDT"}
         return json.dumps({"arg": argument, "action": "update", "data": [data]})
 

@@ -5,10 +5,14 @@ import json
 import logging
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import structlog
 
+from marketprep._core import Change
+from marketprep.book_log import BookLog
 from marketprep.logs import logging_to
 from marketprep.settings import load_settings
 from marketprep.settings.model import LogsSettings
@@ -102,3 +106,25 @@ def test_what_cannot_be_written_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="Not a directory"), logging_to(logs(tmp_path / "file" / "x")):
         pass
+
+
+def test_a_book_that_changes_often_is_told_of_seldom() -> None:
+    log = structlog.testing.CapturingLogger()
+    now = 0.0
+    books = BookLog(cast("structlog.stdlib.BoundLogger", log), lambda: now)
+
+    def change(quality: str) -> Change:
+        reason = SimpleNamespace(
+            exchange="okx", instrument="A", quality=quality, reason="gap", index=0
+        )
+        return cast("Change", reason)
+
+    books.tell([change("suspect"), change("valid"), change("suspect")])
+    now = 5.0
+    books.tell([change("valid")])
+    now = 10.0
+    books.tell([])
+    now = 20.0
+    books.tell([])
+    told = [(call.method_name, call.args[0], call.kwargs["changes_untold"]) for call in log.calls]
+    assert told == [("warning", "book is suspect", 0), ("info", "book is valid", 2)]

@@ -15,8 +15,8 @@ class Assignment:
     region: Region
     topics: LaneTopics
     dead_letters: str
-    #: The topic where the state of order books is saved.
-    checkpoints: str
+    #: The topic where the state of order books is saved; None if it is not.
+    checkpoints: str | None
     #: How many partitions each of the topics is to have.
     partitions: int
     #: Whose each partition is that is worked on.
@@ -47,8 +47,9 @@ def assignments(
             if owners and (not regions or region in regions) and (not kinds or kind in kinds):
                 of_kind = topics.of(kind)
                 dead_letters = f"{of_kind.input}{settings.topics.dead_letter_suffix}"
-                checkpoints = f"{of_kind.input}{settings.topics.checkpoint_suffix}"
-                count = topics.partitions
+                checkpoints, count = None, topics.partitions
+                if kind == "orderbook" and settings.books.checkpoint_every_s is not None:
+                    checkpoints = f"{of_kind.input}{settings.topics.checkpoint_suffix}"
                 found.append(
                     Assignment(kind, region, of_kind, dead_letters, checkpoints, count, owners)
                 )

@@ -12,7 +12,7 @@ _EVERY_SECONDS = 10.0
 
 
 class BookLog:
-    """Tells of each book at most every ten seconds, and how often it has changed in between."""
+    """Tells of each book at most every ten seconds; what it has become in between, thereafter."""
 
     def __init__(
         self, log: structlog.stdlib.BoundLogger, clock: Callable[[], float] = time.monotonic
@@ -20,22 +20,30 @@ class BookLog:
         self._log = log
         self._clock = clock
         self._told: dict[tuple[str, str], float] = {}
-        self._untold: dict[tuple[str, str], int] = {}
+        #: The last change that was not told, and how many there were before it.
+        self._untold: dict[tuple[str, str], tuple[Change, int]] = {}
 
     def tell(self, changes: Sequence[Change]) -> None:
-        """Tells of changes, in their order."""
+        """Tells of changes, in their order, and of earlier ones whose time has come."""
         now = self._clock()
         for change in changes:
             book = change.exchange, change.instrument
-            if now - self._told.get(book, -_EVERY_SECONDS) < _EVERY_SECONDS:
-                self._untold[book] = self._untold.get(book, 0) + 1
-                continue
-            self._told[book] = now
-            log = self._log.warning if change.quality == "suspect" else self._log.info
-            log(
-                f"book is {change.quality}",
-                exchange=change.exchange,
-                instrument=change.instrument,
-                reason=change.reason,
-                changes_untold=self._untold.pop(book, 0),
-            )
+            _, before = self._untold.get(book, (change, -1))
+            self._untold[book] = change, before + 1
+            self._tell(book, now)
+        for book in list(self._untold):
+            self._tell(book, now)
+
+    def _tell(self, book: tuple[str, str], now: float) -> None:
+        if now - self._told.get(book, -_EVERY_SECONDS) < _EVERY_SECONDS:
+            return
+        self._told[book] = now
+        change, before = self._untold.pop(book)
+        log = self._log.warning if change.quality == "suspect" else self._log.info
+        log(
+            f"book is {change.quality}",
+            exchange=change.exchange,
+            instrument=change.instrument,
+            reason=change.reason,
+            changes_untold=before,
+        )

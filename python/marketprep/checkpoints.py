@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition, errors
 
 from marketprep.assignment import Assignment
 from marketprep.batch import Message
@@ -53,16 +53,17 @@ class Checkpoints:
         self._every = settings.books.checkpoint_every_s
         self._group_id = assignment.topics.group_id
         self._rounds: dict[int, float] = {}
+        self._marks: dict[int, int] = {}
         self._cold: set[int] = set()
 
     @property
     def are_kept(self) -> bool:
         """Whether this lane has any."""
-        return self._assignment.kind == "orderbook" and self._every is not None
+        return self._assignment.checkpoints is not None
 
     def is_due(self, partition: int) -> bool:
         """Whether it is time for the next round."""
-        if not self.are_kept or self._every is None:
+        if self._every is None:
             return False
         now = time.monotonic()
         return now - self._rounds.setdefault(partition, now) >= self._every
@@ -70,27 +71,34 @@ class Checkpoints:
     def round(self, partition: int, next_offset: int, decoder: Decoder) -> list[Message]:
         """All that has changed since the last round; `next_offset` is the next to be read."""
         self._rounds[partition] = time.monotonic()
-        changed = decoder.checkpoints() if self.are_kept else []
-        if not changed:
+        if not self.are_kept or self._marks.get(partition) == next_offset:
             return []
+        changed = decoder.checkpoints()
         books = [self._message(partition, name, content) for name, content in changed]
         return [*books, self._mark(partition, next_offset)]
+
+    def forget(self, partition: int) -> Decoder:
+        """A decoder without books, where what is read does not go on from what was."""
+        self._cold.add(partition)
+        return Decoder(self._assignment.kind, self._settings)
 
     def beginnings(self, positions: Mapping[int, int]) -> list[Message]:
         """For partitions that start cold, from where messages are to be read after a crash.
 
         They must be saved before anything is committed.
         """
-        return [self._mark(partition, positions[partition]) for partition in sorted(self._cold)]
+        cold, self._cold = sorted(self._cold), set()
+        return [self._mark(partition, positions[partition]) for partition in cold]
 
     def _mark(self, partition: int, next_offset: int) -> Message:
-        """The end of a round."""
+        """The end of a round. Where no book is kept it saves reading again what changes none."""
+        self._marks[partition] = next_offset
         content = orjson.dumps({"version": _VERSION, "next_offset": next_offset})
         return self._message(partition, None, content)
 
     def _message(self, partition: int, name: str | None, content: bytes) -> Message:
         key = orjson.dumps([self._group_id, name])
-        topic = self._assignment.checkpoints
+        topic = self._assignment.checkpoints or ""
         return Message(topic, partition, key, content, None, is_compressed=True)
 
     async def restore(self, committed: Mapping[int, int], replay: Replay) -> dict[int, Decoder]:
@@ -98,10 +106,10 @@ class Checkpoints:
 
         What cannot be restored is told, and starts cold.
         """
-        decoders: dict[int, Decoder] = {}
-        for partition in self._assignment.exchanges:
-            decoders[partition] = Decoder(self._assignment.kind, self._settings)
-        self._cold = set(decoders) if self.are_kept else set()
+        decoders = {partition: self.forget(partition) for partition in self._assignment.exchanges}
+        self._marks.clear()
+        if not self.are_kept:
+            self._cold.clear()
         if not self.are_kept or not committed:
             return decoders
         reader = AIOKafkaConsumer(
@@ -122,7 +130,7 @@ class Checkpoints:
         self, reader: AIOKafkaConsumer, partition: int, committed: int, replay: Replay
     ) -> Decoder:
         begin = time.monotonic()
-        decoder = Decoder(self._assignment.kind, self._settings)
+        decoder = self.forget(partition)
         log = _log.bind(
             lane=self._assignment.name,
             topic=self._assignment.checkpoints,
@@ -164,7 +172,7 @@ class Checkpoints:
     async def _read(self, reader: AIOKafkaConsumer, partition: int, log: Any) -> _Saved:  # noqa: ANN401 - structlog's
         """The newest checkpoints of a partition, and where its last whole round ended."""
         saved = _Saved()
-        topic = TopicPartition(self._assignment.checkpoints, partition)
+        topic = TopicPartition(self._assignment.checkpoints or "", partition)
         async for records in self._messages(reader, topic, None, None, log):
             for record in records:
                 name = self._name(record.key)
@@ -193,7 +201,11 @@ class Checkpoints:
         begin, stop = max(first, start or 0), last if end is None else min(last, end)
         reader.seek(partition, begin)
         while await reader.position(partition) < stop:
-            polled = await reader.getmany(timeout_ms=_POLL_MS, max_records=_POLL_MESSAGES)
+            try:
+                polled = await reader.getmany(timeout_ms=_POLL_MS, max_records=_POLL_MESSAGES)
+            except errors.OffsetOutOfRangeError:  # retention goes on meanwhile
+                reader.seek(partition, (await reader.beginning_offsets([partition]))[partition])
+                continue
             records = [one for one in polled.get(partition, ()) if one.offset < stop]
             if records:
                 yield records

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -81,7 +81,7 @@ class Lane:
         self._commits = 0
         self._committed: dict[int, int] = {}
         self._checkpoints = Checkpoints(assignment, settings)
-        self._decoders: Mapping[int, Decoder] = {}
+        self._decoders: dict[int, Decoder] = {}
         self._books = BookLog(self._log)
 
     def stop(self) -> None:
@@ -189,6 +189,7 @@ class Lane:
                     polled = await consumer.getmany(timeout_ms=_POLL_MS, max_records=size.messages)
                 except errors.OffsetOutOfRangeError as error:
                     await partitions.recover(error.args[0])
+                    await self._forget_books(error.args[0], await partitions.positions(), queue)
                     continue
                 positions = await partitions.positions()
                 for number, position in positions.items():
@@ -210,6 +211,20 @@ class Lane:
                 if saved := self._checkpoints.round(number, position, self._decoders[number]):
                     await queue.put(Poll(number, position, checkpoints=saved), 0)
         await queue.close()
+
+    async def _forget_books(
+        self,
+        lost: Iterable[TopicPartition],
+        positions: Mapping[int, int],
+        queue: ByteQueue[Poll],
+    ) -> None:
+        """Begins with new books, as the old ones know nothing of what comes instead."""
+        for partition in lost:
+            number = partition.partition
+            self._decoders[number] = self._checkpoints.forget(number)
+        for mark in self._checkpoints.beginnings(positions):
+            number = mark.partition
+            await queue.put(Poll(number, positions[number], checkpoints=[mark]), 0)
 
     def _decode(self, partition: int, next_offset: int, records: Sequence[ConsumerRecord]) -> Poll:
         """Runs in the lane's thread: the core releases the GIL."""

@@ -48,7 +48,7 @@ def wanted(assignments: Iterable[Assignment]) -> list[Topic]:
             Topic(of.topics.output, of.partitions, f"{key}.output", "output"),
             Topic(of.dead_letters, of.partitions, f"{key}.input", "dead letters"),
         ]
-        if of.kind == "orderbook":
+        if of.checkpoints:
             topics.append(Topic(of.checkpoints, of.partitions, f"{key}.input", "checkpoints"))
     return topics
 

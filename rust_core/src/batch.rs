@@ -184,8 +184,9 @@ impl Decoder {
     /// Takes in a checkpoint, before the first batch.
     pub fn restore(&mut self, name: &str, content: &[u8], before: i64) -> Result<(), Damage> {
         let rows = &self.rows;
+        let depth = |exchange: usize| rows.get(&exchange).map_or(0, |row| row.depth);
         let places = |exchange: usize, instrument: &[u8]| rows.get(&exchange)?.places(instrument);
-        self.items.books.restore(name, content, before, places)
+        self.items.books.restore(name, content, before, depth, places)
     }
 
     /// What is known of each kept book.

@@ -126,12 +126,13 @@ pub struct Book {
     /// The offset of the last message that it has taken in, where messages have one.
     pub offset: Option<i64>,
     time: Option<Micros>,
-    expected_depth: usize,
+    pub expected_depth: usize,
     depth: usize,
     /// Whether the next change is known to build on it.
     is_adopted: bool,
     crossed: u32,
-    repeated: u32,
+    /// How many messages in a row were older than it.
+    pub repeated: u32,
     proof: Proof,
 }
 
@@ -182,7 +183,7 @@ impl Book {
             reason = self.becomes(Quality::Suspect, Reason::Gap);
         }
         self.levels.take(message, self.depth);
-        if self.quality == Quality::Warming {
+        if self.quality != Quality::Valid && self.can_be_proven(exchange.checksum) {
             self.levels.uncross(message);
         }
         self.last = message.sequence.last.or(self.last);
@@ -224,11 +225,13 @@ impl Book {
             let repeats = older && message.checksum.is_some();
             return if repeats { Order::Repeats } else { Order::Follows };
         };
+        if older && numbers_restart {
+            return Order::Repeats; // whatever its number, which may be of before a restart
+        }
         if message.form != Form::Delta {
             return if older && last < taken { Order::Repeats } else { Order::Follows };
         }
-        let repeats =
-            if numbers_restart { older || (same && last <= taken) } else { last <= taken };
+        let repeats = last <= taken && (same || !numbers_restart);
         match previous {
             Some(previous) if previous == taken => Order::Follows,
             None if first.is_none_or(|first| first <= taken + 1) && last > taken => Order::Follows,
@@ -237,28 +240,28 @@ impl Book {
         }
     }
 
+    /// Whether a checksum covers all of the book.
+    fn can_be_proven(&self, checksum: Option<Checksum>) -> bool {
+        checksum.is_some_and(|kind| self.depth <= kind.levels())
+    }
+
     fn verify<V: Value>(
         &mut self,
         message: &OrderBook<V>,
         checksum: Option<Checksum>,
     ) -> Option<Reason> {
-        let (kind, sent) = checksum.zip(message.checksum)?;
-        if sent == 0 && kind == Checksum::Okx {
-            return None; // it is of no use any more
-        }
-        let is_new = message.form != Form::Delta || self.quality == Quality::Warming;
+        let kind = checksum?;
+        let is_other = message.form != Form::Delta || self.quality != Quality::Valid;
         let sides = [&message.asks.levels, &message.bids.levels];
-        let touched = sides.map(|side| is_new || !side.is_empty());
-        self.proof.learn(&message.asks.places);
-        self.proof.learn(&message.bids.places);
-        match self.proof.verify(kind, &self.levels, touched, sent) {
+        self.proof.touch(sides.map(|side| is_other || !side.is_empty()));
+        self.proof.learn(message.asks.places);
+        self.proof.learn(message.bids.places);
+        let sent = message.checksum.filter(|sent| *sent != 0 || kind != Checksum::Okx)?;
+        match self.proof.verify(kind, &self.levels, sent) {
             Verdict::Match => {
                 self.history.checksums_matched += 1;
-                // deeper levels are not in it
-                if self.depth > kind.levels() {
-                    return None;
-                }
-                self.becomes(Quality::Valid, Reason::Checksum)
+                let is_proven = self.can_be_proven(checksum);
+                is_proven.then(|| self.becomes(Quality::Valid, Reason::Checksum)).flatten()
             }
             Verdict::Mismatch => {
                 if self.quality != Quality::Valid {

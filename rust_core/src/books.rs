@@ -20,8 +20,6 @@ pub enum Published<'b> {
     Kept(&'b mut Book, Judgement),
     /// Nothing, as the book has taken in this message, or a later one, already.
     Outdated,
-    /// Nothing, as the book was restored as it was after this message, or a later one.
-    Restored,
 }
 
 /// Where a message comes from.
@@ -69,6 +67,8 @@ struct Whole {
     base: Option<Levels>,
     /// Whether no change has built on it yet.
     is_fresh: bool,
+    /// Whether its numbers have begun anew, below those of changes before it.
+    is_anew: bool,
 }
 
 /// The same as it is stored.
@@ -80,6 +80,7 @@ struct StoredWhole {
     time_us: Option<Micros>,
     repeated: u32,
     is_fresh: bool,
+    is_anew: bool,
     base: Option<Sides>,
 }
 
@@ -140,6 +141,7 @@ impl Books {
         name: &str,
         content: &[u8],
         before: i64,
+        depth: impl Fn(usize) -> usize,
         places: impl Fn(usize, &[u8]) -> Option<[usize; 2]>,
     ) -> Result<(), Damage> {
         let name: Name = serde_json::from_str(name).map_err(|_| Damage::Broken)?;
@@ -150,6 +152,11 @@ impl Books {
         match &table[..] {
             "kept" => {
                 let book = Book::restored(content, places(place, instrument))?;
+                // where no message says how deep the book is
+                let is_told = !ALL[place].depths.is_empty();
+                if is_told && book.expected_depth != depth(place) {
+                    return Err(Damage::Depth);
+                }
                 let restored = check_offset(book.offset, before)?;
                 let entry = Entry { content: book, is_changed: false, restored };
                 books.kept.insert(key(feed.as_bytes(), instrument), entry);
@@ -191,7 +198,7 @@ impl OfExchange {
             Entry::new(Whole::default())
         });
         if !entry.begins(place.offset) {
-            return Published::Restored;
+            return Published::Outdated;
         }
         let whole = &mut entry.content;
         whole.offset = place.offset;
@@ -202,6 +209,7 @@ impl OfExchange {
             whole.repeated += 1;
             return Published::Outdated;
         }
+        whole.is_anew = !is_first && last <= whole.last;
         (whole.last, whole.time, whole.repeated) = (last, time.or(whole.time), 0);
         if ALL[place.exchange].whole_is_base {
             whole.base.get_or_insert_default().take(message, UNCUT);
@@ -224,7 +232,7 @@ impl OfExchange {
             Entry::new(Book::new(depth, places(&message.instrument)))
         });
         if !entry.begins(place.offset) {
-            return Published::Restored;
+            return Published::Outdated;
         }
         let book = &mut entry.content;
         book.offset = place.offset;
@@ -232,8 +240,12 @@ impl OfExchange {
         let may_build = message.form == Form::Delta && message.feed.is_empty();
         if may_build && !self.whole.is_empty() {
             match find_base(&mut self.whole, book.last, place.symbol, message) {
-                Base::None => {}
-                Base::Later => return Published::Outdated,
+                Base::Later if book.repeated < MOST_REPEATED => {
+                    book.repeated += 1;
+                    book.history.outdated += 1;
+                    return Published::Outdated;
+                }
+                Base::None | Base::Later => {}
                 Base::Fits(base, last) => adopted = book.adopt(base, last),
             }
         }
@@ -249,15 +261,16 @@ impl OfExchange {
 
 impl Whole {
     fn stored(&self) -> Vec<u8> {
-        let &Whole { offset, last, time: time_us, repeated, is_fresh, ref base } = self;
+        let &Whole { offset, last, time: time_us, repeated, is_fresh, is_anew, ref base } = self;
         let base = base.as_ref().map(Sides::of);
-        seal(&StoredWhole { offset, last, time_us, repeated, is_fresh, base })
+        seal(&StoredWhole { offset, last, time_us, repeated, is_fresh, is_anew, base })
     }
 
     fn restored(bytes: &[u8]) -> Result<Self, Damage> {
-        let StoredWhole { offset, last, time_us: time, repeated, is_fresh, base } = open(bytes)?;
+        let stored: StoredWhole = open(bytes)?;
+        let StoredWhole { offset, last, time_us: time, repeated, is_fresh, is_anew, base } = stored;
         let base = base.map(|base| base.levels()).transpose()?;
-        Ok(Whole { offset, last, time, repeated, base, is_fresh })
+        Ok(Whole { offset, last, time, repeated, base, is_fresh, is_anew })
     }
 }
 
@@ -286,14 +299,18 @@ fn find_base<'w, V: Value>(
         None => taken.is_some_and(|taken| first <= taken.saturating_add(1)),
     };
     let (mut is_before, mut fitting) = (false, None);
+    // one that comes once more would take the book back
+    let is_news = |base: &Whole| base.is_anew || taken.is_none_or(|taken| last > taken);
     for name in [&message.instrument[..], symbol] {
         let key = key(&[], name);
         let base = whole.get(&key).map(|entry| &entry.content);
-        let Some(base) = base.filter(|base| base.base.is_some() && base.is_fresh) else { continue };
+        let base = base.filter(|base| base.base.is_some() && base.is_fresh && is_news(base));
+        let Some(base) = base else { continue };
         if last <= base.last {
-            // a base that names no instrument may be another's: what goes on is not its
-            is_before |= name == message.instrument || !goes_on;
-        } else if first <= base.last.saturating_add(1) {
+            is_before |= !goes_on;
+        } else if message.sequence.previous == Some(base.last)
+            || first <= base.last.saturating_add(1)
+        {
             fitting = Some(key);
             break;
         }

@@ -294,7 +294,7 @@ fn publish<V: Decimal>(
     let counts = &mut *tally.counts;
     let touch =
         match books.publish(place, message, &source.row.terms(), &|name| source.row.places(name)) {
-            Published::Outdated | Published::Restored => {
+            Published::Outdated => {
                 held.outdated = true;
                 return;
             }

@@ -11,7 +11,7 @@ use crate::json::text::Text;
 use crate::number::Value;
 use crate::time::EventTime;
 use side::levels;
-pub use side::{Level, Places, Side, Top};
+pub use side::{Level, Side, Top};
 
 /// What the levels of a message are to the book. What is said later in this list outweighs what
 /// is said earlier, as both the object around a payload and the payload may speak of it.

@@ -57,7 +57,7 @@ struct Decoder(Mutex<batch::Decoder>);
 #[pymethods]
 impl Decoder {
     #[new]
-    fn new(kind: &str, exchanges: Vec<Exchange>, output: Form) -> PyResult<Self> {
+    fn new(kind: &str, exchanges: Vec<Exchange>, output: OutputSettings) -> PyResult<Self> {
         let kind = kind_of(kind)?;
         let rows: PyResult<Vec<Row>> = exchanges.into_iter().map(row).collect();
         Ok(Decoder(Mutex::new(batch::Decoder::new(kind, rows?, output.into()))))
@@ -107,6 +107,7 @@ impl Decoder {
                 Damage::Newer => "it was written by a later version of marketprep",
                 Damage::Broken => "it is damaged",
                 Damage::Ahead => "it is ahead of the committed offset",
+                Damage::Depth => "the depth of its book is another by now",
             })
         })
     }
@@ -368,19 +369,19 @@ struct Exchange {
 
 /// What records are to have.
 #[derive(FromPyObject)]
-struct Form {
+struct OutputSettings {
     extended: bool,
     imbalance_levels: Vec<usize>,
     depth_bps: Vec<u32>,
     stale_after_s: i64,
 }
 
-impl From<Form> for Output {
-    fn from(form: Form) -> Self {
-        let figures = Figures::new(&form.imbalance_levels, &form.depth_bps);
+impl From<OutputSettings> for Output {
+    fn from(settings: OutputSettings) -> Self {
+        let figures = Figures::new(&settings.imbalance_levels, &settings.depth_bps);
         Output {
-            extended: form.extended.then_some(figures),
-            stale_after: form.stale_after_s.saturating_mul(1_000_000),
+            extended: settings.extended.then_some(figures),
+            stale_after: settings.stale_after_s.saturating_mul(1_000_000),
         }
     }
 }

@@ -81,8 +81,12 @@ def _is_whole(value: object) -> TypeGuard[int]:
 
 
 def _distinct_topics(topics: Mapping[str, Any], origin: Origin) -> Iterator[Problem]:
-    suffixes = [topics.get(f"{what}_suffix") for what in ("dead_letter", "checkpoint")]
+    suffixes = {what: topics.get(f"{what}_suffix") for what in ("dead_letter", "checkpoint")}
     seen = dict[str, str]()
+    if suffixes["dead_letter"] == suffixes["checkpoint"]:
+        key = "topics.checkpoint_suffix"
+        yield Problem(origin(key), key, "is that of dead letters too: choose another")
+        del suffixes["checkpoint"]
     for region in REGIONS:
         for kind in KINDS:
             names = _mapping(_mapping(topics, region), kind)
@@ -90,10 +94,13 @@ def _distinct_topics(topics: Mapping[str, Any], origin: Origin) -> Iterator[Prob
                 key, name = f"topics.{region}.{kind}.{role}", names.get(role)
                 if not isinstance(name, str):
                     continue
-                own = [f"{name}{suffix}" for suffix in suffixes] if role == "input" else []
+                own = [
+                    f"{name}{suffix}"
+                    for what, suffix in suffixes.items()
+                    if role == "input" and (what == "dead_letter" or kind == "orderbook")
+                ]
                 for used in (name, *own):
-                    other = seen.setdefault(used, key)
-                    if other != key or own.count(used) > 1:
+                    if (other := seen.setdefault(used, key)) != key:
                         text = f"{used} is {other}'s already: choose another name"
                         yield Problem(origin(key), key, text)
 

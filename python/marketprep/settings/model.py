@@ -197,7 +197,7 @@ class OutputSettings(_Section):
 class BooksSettings(_Section):
     """The state of kept order books."""
 
-    checkpoint_every_s: float | None = Field(gt=0)
+    checkpoint_every_s: float | None = Field(gt=0, allow_inf_nan=False)
 
 
 class WatchSettings(_Section):

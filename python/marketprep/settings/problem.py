@@ -14,6 +14,7 @@ _REMEDIES = {
     "float_type": "a number is needed",
     "float_parsing": "a number is needed",
     "greater_than": "more than 0 is needed",
+    "finite_number": "a number is needed",
     "too_short": "more values are needed",
     "too_long": "fewer values are needed",
     "string_type": "a text is needed",
@@ -80,7 +81,9 @@ def remedy(key: str, details: Mapping[str, Any]) -> str:
     """What to do about an error that pydantic found, and what was given instead."""
     kind, context = str(details["type"]), details.get("ctx") or {}
     text = _REMEDIES.get(kind) or str(details["msg"])
-    if kind == "literal_error":
+    if ".precision" in key:
+        text = "decimals of price and size by instrument are needed, as {BTC/USD: [1, 8]}"
+    elif kind == "literal_error":
         text = f"{context['expected'].replace(chr(39), '')} is needed"
     elif "ge" in context:
         text = f"{context['ge']} or more is needed"
@@ -90,6 +93,6 @@ def remedy(key: str, details: Mapping[str, Any]) -> str:
         text = "a list of host:port is needed"
     elif kind == "string_pattern_mismatch":
         text = next(text for end, text in _PATTERNS.items() if key.endswith(end))
-    if kind in ("missing", "extra_forbidden") or is_secret(key):
+    if (".precision" not in key and kind in ("missing", "extra_forbidden")) or is_secret(key):
         return text
     return f"{text}, not {given(details['input'], hides_text=kind in _OF_SECTIONS)}"

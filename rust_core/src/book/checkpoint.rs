@@ -26,6 +26,8 @@ pub enum Damage {
     Broken,
     /// It knows messages that are yet to be read.
     Ahead,
+    /// It is of a book that was cut to another depth than the settings say by now.
+    Depth,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -64,7 +66,6 @@ struct Stored {
     crossed: u32,
     repeated: u32,
     places: [usize; 2],
-    is_rewritten: bool,
     proven_places: Option<[usize; 2]>,
     levels: Sides,
 }
@@ -104,7 +105,6 @@ impl Book {
             crossed: self.crossed,
             repeated: self.repeated,
             places: self.proof.places,
-            is_rewritten: self.proof.is_rewritten,
             proven_places: self.proof.proven_places,
             levels: Sides::of(&self.levels),
         })
@@ -122,7 +122,6 @@ impl Book {
         if places.is_none() {
             book.proof.places = stored.places;
         }
-        book.proof.is_rewritten = stored.is_rewritten;
         book.proof.proven_places = stored.proven_places;
         Ok(book)
     }
@@ -179,7 +178,7 @@ mod tests {
         let content = concat!(
             r#"{"offset":42,"quality":"valid","last":7,"time_us":1793577600000001,"#,
             r#""expected_depth":10,"depth":10,"crossed":0,"repeated":0,"places":[1,8],"#,
-            r#""is_rewritten":false,"proven_places":[1,8],"levels":{"bids":[["5","0.5"],["4","1"]],"#,
+            r#""proven_places":[1,8],"levels":{"bids":[["5","0.5"],["4","1"]],"#,
             r#""asks":[["6","7"]]}}"#
         );
         let crc = crc32fast::hash(content.as_bytes());

@@ -49,15 +49,13 @@ impl Default for Levels {
 impl Levels {
     /// Takes in a message and cuts both sides to `depth`.
     pub fn take<V: Value>(&mut self, message: &OrderBook<V>, depth: usize) {
-        if message.form != Form::Delta && matches!(self, Levels::Wide(..)) {
-            *self = Levels::default();
-        }
         if self.take_as_they_are(message, depth).is_err() {
             self.widen();
             // sizes are absolute, so what was taken in before is only set once more
             let fits = self.take_as_they_are(message, depth);
             debug_assert!(fits.is_ok(), "wide values hold the sum of any levels");
         }
+        self.narrow();
     }
 
     /// Takes away what is older than the message and contradicts it: levels of the other side that
@@ -104,6 +102,15 @@ impl Levels {
         }
     }
 
+    /// Which values hold a book depends on the book alone, never on what it was before.
+    fn narrow(&mut self) {
+        if let Levels::Wide(bids, asks) = self
+            && let Some((bids, asks)) = bids.narrowed().zip(asks.narrowed())
+        {
+            *self = Levels::Usual(bids, asks);
+        }
+    }
+
     #[cold]
     fn widen(&mut self) {
         if let Levels::Usual(bids, asks) = self {
@@ -144,10 +151,9 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
                 self.set(level(from).ok_or(Error::Range)?)?;
             }
         } else {
-            let before = std::mem::take(&mut self.levels);
-            for from in levels.iter().rev() {
-                self.levels.push(level(from).ok_or(Error::Range)?);
-            }
+            // all of them, before any takes effect
+            let new: Option<Vec<_>> = levels.iter().rev().map(level).collect();
+            let before = std::mem::replace(&mut self.levels, new.ok_or(Error::Range)?);
             if form == Form::Delta {
                 self.levels.extend(before);
             }
@@ -253,6 +259,15 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
                 self.total = self.total.clone() - level.size;
             }
         }
+    }
+
+    /// The same in usual values, if these can hold it.
+    fn narrowed(&self) -> Option<Kept<Usual, HIGHEST>> {
+        let narrowed = |level: &Level<V>| {
+            Some(Level { price: level.price.as_usual()?, size: level.size.as_usual()? })
+        };
+        let total = self.total.as_usual()?;
+        Some(Kept { levels: self.levels.iter().map(narrowed).collect::<Option<_>>()?, total })
     }
 
     fn widened(&self) -> Kept<Wide, HIGHEST> {

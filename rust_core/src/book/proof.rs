@@ -2,7 +2,7 @@
 
 use super::levels::{Kept, Levels};
 use crate::number::{POWERS_OF_TEN, Usual, Value};
-use crate::order_book::{Level, Places};
+use crate::order_book::Level;
 use crate::record::{Decimal, Room};
 
 /// Whose rule a checksum follows.
@@ -46,10 +46,10 @@ pub struct Proof {
     pub places: [usize; 2],
     /// Whether settings say the places.
     pub is_given: bool,
-    /// Whether numbers of one kind came with different decimals.
-    pub is_rewritten: bool,
     /// The places with which a checksum has matched last: before the first a mismatch tells nothing.
     pub proven_places: Option<[usize; 2]>,
+    /// Which of asks and bids have changed since the last checksum.
+    touched: [bool; 2],
     asks: SideText,
     bids: SideText,
     text: Box<[u8; TEXT_BYTES]>,
@@ -58,45 +58,35 @@ pub struct Proof {
 /// Room for both sides, and for the last block to exceed them.
 const TEXT_BYTES: usize = (2 * LINES + 1) * LINE_BYTES;
 
-/// Numbers of more than 15 digits may have been changed where upstream took them for binary floats.
-const EXACT_BELOW: u64 = 1_000_000_000_000_000;
-
 impl Proof {
     pub fn new(places: Option<[usize; 2]>) -> Self {
         Proof {
             places: places.unwrap_or_default(),
             is_given: places.is_some(),
-            is_rewritten: false,
             proven_places: None,
+            touched: [true; 2],
             asks: SideText::default(),
             bids: SideText::default(),
             text: Box::new([0; TEXT_BYTES]),
         }
     }
 
-    /// Notes how the numbers of a message were written.
-    pub fn learn(&mut self, seen: &Places) {
-        for which in [0, 1] {
-            let (most, fewest) = (seen.most[which], seen.fewest[which]);
-            if most > self.places[which] && !self.is_given {
-                // what was seen before had fewer
-                self.is_rewritten |= self.places[which] > 0;
-                let mut places = self.places;
-                places[which] = most;
-                self.set_places(places);
-            }
-            self.is_rewritten |= fewest < self.places[which];
+    /// Notes with how many decimals the numbers of a message were written at most.
+    pub fn learn(&mut self, seen: [usize; 2]) {
+        let most = [0, 1].map(|which| self.places[which].max(seen[which]));
+        if most != self.places && !self.is_given {
+            self.set_places(most);
         }
     }
 
-    /// Whether a book has this checksum. `touched` tells which of asks and bids have changed.
-    pub fn verify(
-        &mut self,
-        checksum: Checksum,
-        levels: &Levels,
-        touched: [bool; 2],
-        sent: i64,
-    ) -> Verdict {
+    /// Notes which of asks and bids a message has changed.
+    pub fn touch(&mut self, [asks, bids]: [bool; 2]) {
+        self.touched = [self.touched[0] || asks, self.touched[1] || bids];
+    }
+
+    /// Whether a book has this checksum.
+    pub fn verify(&mut self, checksum: Checksum, levels: &Levels, sent: i64) -> Verdict {
+        let touched = std::mem::take(&mut self.touched);
         let matches = match (checksum, levels) {
             (Checksum::Kraken, Levels::Usual(bids, asks)) => {
                 self.is_kraken(bids, asks, touched, sent)
@@ -112,11 +102,7 @@ impl Proof {
             return Verdict::Match;
         }
         // before one has matched, what fails may be our notion of how numbers are written
-        let is_exact = checksum != Checksum::Kraken || !self.may_be_inexact(levels);
-        match self.proven_places {
-            Some(_) if is_exact => Verdict::Mismatch,
-            _ => Verdict::Unknown,
-        }
+        if self.proven_places.is_some() { Verdict::Mismatch } else { Verdict::Unknown }
     }
 
     fn is_kraken(
@@ -218,17 +204,6 @@ impl Proof {
             let text = pairs.flatten().map(String::as_str).collect::<Vec<_>>().join(":");
             i64::from(crc32fast::hash(text.as_bytes()).cast_signed()) == sent
         })
-    }
-
-    /// Whether upstream may have changed a number that is in the checksum.
-    #[cold]
-    fn may_be_inexact(&self, levels: &Levels) -> bool {
-        let Levels::Usual(bids, asks) = levels else { return self.is_rewritten };
-        let is_long = |value: Usual, which: usize| {
-            without_point(value, self.places[which]).is_none_or(|number| number >= EXACT_BELOW)
-        };
-        let mut levels = best(asks).into_iter().chain(best(bids));
-        self.is_rewritten && levels.any(|level| is_long(level.price, 0) || is_long(level.size, 1))
     }
 }
 

@@ -17,43 +17,13 @@ pub struct Level<V> {
 pub const MOST_LEVELS: usize = 100_000;
 const FEW_LEVELS: usize = 4_000;
 
-/// With how many decimals prices and sizes were written: the most, and the fewest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Places {
-    pub most: [usize; 2],
-    pub fewest: [usize; 2],
-}
-
-impl Default for Places {
-    fn default() -> Self {
-        Places { most: [0; 2], fewest: [usize::MAX; 2] }
-    }
-}
-
-impl Places {
-    /// Takes in a number: a price (0) or a size (1).
-    #[inline(always)]
-    pub fn note(&mut self, which: usize, places: usize) {
-        self.most[which] = self.most[which].max(places);
-        self.fewest[which] = self.fewest[which].min(places);
-    }
-
-    /// Takes in what was noted elsewhere.
-    pub fn merge(&mut self, other: &Places) {
-        for which in [0, 1] {
-            self.most[which] = self.most[which].max(other.most[which]);
-            self.fewest[which] = self.fewest[which].min(other.fewest[which]);
-        }
-    }
-}
-
 /// One side of a message: summed up, or level by level, or both.
 #[derive(Clone, Debug, Default)]
 pub struct Side<V, const HIGHEST: bool> {
     pub top: Top<V, HIGHEST>,
     pub levels: Vec<Level<V>>,
-    /// How the numbers of levels for a checksum were written.
-    pub places: Places,
+    /// With how many decimals prices and sizes for a checksum were written at most.
+    pub places: [usize; 2],
     /// The total of the sizes, as the message itself has it.
     pub declared: Option<V>,
     /// Whether levels are kept where only best price and total are needed.
@@ -93,12 +63,9 @@ impl<V: Value, const HIGHEST: bool> Side<V, HIGHEST> {
         level: impl Shape<2>,
     ) -> Result<()> {
         let side = self.begin()?;
-        let mut places = Places::default();
+        let mut places = [0; 2];
         levels(reader, level, |[price, size]| {
-            places.note(0, price.places());
-            if !size.value.is_zero() {
-                places.note(1, size.places());
-            }
+            places = [places[0].max(price.places()), places[1].max(size.places())];
             side.push(price, size)
         })?;
         side.places = places;
@@ -177,7 +144,7 @@ impl<V: Value, const HIGHEST: bool> Side<V, HIGHEST> {
     pub(super) fn reset(&mut self, keeps_all: bool) {
         self.keeps_all = keeps_all;
         self.top = Top::default();
-        self.places = Places::default();
+        self.places = [0; 2];
         self.declared = None;
         self.levels.clear();
         self.levels.shrink_to(FEW_LEVELS);
