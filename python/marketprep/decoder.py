@@ -148,18 +148,13 @@ class Totals:
             f"envelopes {self.envelopes}, items {self.items}, records {self.records}, "
             f"control {_with_parts(self.control)}, held back {_with_parts(self.held_back)}, "
             f"rejected {_with_parts(self.rejected)}"
-            + (f"; books: {_parts(self.oddities)}" if self.oddities.total() else "")
         )
 
 
 def _with_parts(counts: Counter[str]) -> str:
     """A sum, and what it is made of: `3 (warming 1, outdated 2)`."""
-    parts = _parts(counts)
+    parts = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
     return f"{counts.total()} ({parts})" if parts else "0"
-
-
-def _parts(counts: Counter[str]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items() if count)
 
 
 def with_prefix(counts: "Counts", prefix: str) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """What the service has done, counted by exchange once it is committed."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from marketprep._core import Batch
@@ -15,8 +16,8 @@ class ExchangeMetrics:
     records: int = 0
     control: int = 0
     held_back: int = 0
-    #: How often messages of kept books were missed.
-    gaps: int = 0
+    #: What was odd about books or times, by what it was.
+    oddities: Counter[str] = field(default_factory=Counter)
     dead_letters: int = 0
     #: The newest record, as it was produced.
     last_record: bytes = b""
@@ -39,7 +40,7 @@ class LaneMetrics:
             of.items += counts["items"]
             of.records += counts["records"]
             of.held_back += sum(counts[reason] for reason in HELD_BACK)
-            of.gaps += counts["odd_gap"]
+            of.oddities.update(with_prefix(counts, "odd_"))
             of.control += sum(with_prefix(counts, "control_").values())
         owner = next((of for of in self.exchanges.values() if of.partition == partition), None)
         for reject in batch.rejects:

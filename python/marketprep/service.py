@@ -101,7 +101,8 @@ class Service:
                     control=of.control,
                     held_back=of.held_back,
                     dead_letters=of.dead_letters,
-                    **({"gaps": of.gaps, "books": books.get(name, {})} if books else {}),
+                    odd={what: count for what, count in of.oddities.items() if count},
+                    **({"books": books.get(name, {})} if books else {}),
                     lag=lane.metrics.lag.get(of.partition),
                 )
 
