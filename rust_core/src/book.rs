@@ -6,6 +6,8 @@ mod proof;
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
+
 use crate::exchange::Exchange;
 use crate::number::Value;
 use crate::order_book::{Form, OrderBook, Sequence};
@@ -214,11 +216,8 @@ impl Book {
     }
 
     fn order<V: Value>(&self, message: &OrderBook<V>, numbers_restart: bool) -> Order {
-        let (later, same) = match message.time.micros().zip(self.time) {
-            Some((time, taken)) => (time > taken, time == taken),
-            None => (false, false),
-        };
-        let older = !later && !same && message.time.micros().is_some() && self.time.is_some();
+        let age = message.time.micros().zip(self.time).map(|(time, taken)| time.cmp(&taken));
+        let (older, same) = (age == Some(Ordering::Less), age == Some(Ordering::Equal));
         let Sequence { previous, first, last } = message.sequence;
         let Some((last, taken)) = last.zip(self.last) else {
             // the checksum would tell if this were wrong
@@ -234,7 +233,9 @@ impl Book {
         let repeats = last <= taken && (same || !numbers_restart);
         match previous {
             Some(previous) if previous == taken => Order::Follows,
-            None if first.is_none_or(|first| first <= taken + 1) && last > taken => Order::Follows,
+            None if first.is_none_or(|first| first <= taken.saturating_add(1)) && last > taken => {
+                Order::Follows
+            }
             _ if repeats => Order::Repeats,
             _ => Order::Gap,
         }
