@@ -79,7 +79,8 @@ class Checkpoints:
 
     def forget(self, partition: int) -> Decoder:
         """A decoder without books, where what is read does not go on from what was."""
-        self._cold.add(partition)
+        if self.are_kept:
+            self._cold.add(partition)
         return Decoder(self._assignment.kind, self._settings)
 
     def beginnings(self, positions: Mapping[int, int]) -> list[Message]:
@@ -108,8 +109,6 @@ class Checkpoints:
         """
         decoders = {partition: self.forget(partition) for partition in self._assignment.exchanges}
         self._marks.clear()
-        if not self.are_kept:
-            self._cold.clear()
         if not self.are_kept or not committed:
             return decoders
         reader = AIOKafkaConsumer(
@@ -121,16 +120,20 @@ class Checkpoints:
         await reader.start()
         try:
             for partition, offset in committed.items():
-                decoders[partition] = await self._restore(reader, partition, offset, replay)
+                await self._restore(reader, partition, offset, decoders[partition], replay)
         finally:
             await close(reader)
         return decoders
 
     async def _restore(
-        self, reader: AIOKafkaConsumer, partition: int, committed: int, replay: Replay
-    ) -> Decoder:
+        self,
+        reader: AIOKafkaConsumer,
+        partition: int,
+        committed: int,
+        decoder: Decoder,
+        replay: Replay,
+    ) -> None:
         begin = time.monotonic()
-        decoder = self.forget(partition)
         log = _log.bind(
             lane=self._assignment.name,
             topic=self._assignment.checkpoints,
@@ -141,13 +144,13 @@ class Checkpoints:
         saved = await self._read(reader, partition, log)
         if saved.next_offset is None:
             log.info("books start cold: there are no checkpoints")
-            return decoder
+            return
         if saved.next_offset > committed:
             log.warning(
                 "books start cold: their checkpoints are ahead of the committed offset",
                 checkpoint=saved.next_offset,
             )
-            return decoder
+            return
         self._cold.discard(partition)
         restored = 0
         for name, content in saved.contents.items():
@@ -167,7 +170,6 @@ class Checkpoints:
             replayed=replayed,
             seconds=round(time.monotonic() - begin, 3),
         )
-        return decoder
 
     async def _read(self, reader: AIOKafkaConsumer, partition: int, log: Any) -> _Saved:  # noqa: ANN401 - structlog's
         """The newest checkpoints of a partition, and where its last whole round ended."""
