@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from marketprep._core import exchange_names
 from marketprep.kind import KINDS
-from marketprep.settings.model import REGIONS, as_path
+from marketprep.settings.model import REGIONS, as_path, is_whole
 from marketprep.settings.problem import Problem
 
 #: Tells where the value of a key comes from.
@@ -50,7 +50,7 @@ def _partitions(
         if not isinstance(row, Mapping):
             continue
         region, partition = row.get("region"), row.get("partition")
-        if not isinstance(region, str) or not _is_whole(partition):
+        if not isinstance(region, str) or not is_whole(partition):
             continue
         key = f"exchanges.{name}.partition"
         owner = owners.setdefault((region, partition), name)
@@ -58,7 +58,7 @@ def _partitions(
             text = f"{partition} of {region} is {owner}'s already: choose another"
             yield Problem(origin(key), key, text)
         count = _mapping(topics, region).get("partitions")
-        if _is_whole(count) and partition >= count:
+        if is_whole(count) and partition >= count:
             text = f"{partition} is beyond the {count} of topics.{region}.partitions: raise these"
             yield Problem(origin(key), key, text)
 
@@ -74,10 +74,6 @@ def _publish(
             text = "needs records that say what a book is: set output.extended to true"
             key = f"exchanges.{name}.publish"
             yield Problem(origin(key), key, text)
-
-
-def _is_whole(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _distinct_topics(topics: Mapping[str, Any], origin: Origin) -> Iterator[Problem]:

@@ -82,13 +82,14 @@ def _dotted(value: object) -> object:
 
 def _numbers(value: object) -> object:
     """Lets numbers be one text, separated by commas, a list of them, or one alone."""
-    parts = (value,) if _is_number(value) else _listed(value)
+    parts = (value,) if is_whole(value) else _listed(value)
     if isinstance(parts, tuple):
         return tuple(int(part) if _is_digits(part) else part for part in parts)
     return parts
 
 
-def _is_number(value: object) -> bool:
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether something is a whole number, which true and false are not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 

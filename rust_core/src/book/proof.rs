@@ -32,7 +32,7 @@ impl Checksum {
 pub enum Verdict {
     Match,
     Mismatch,
-    /// It cannot be computed from what was sent.
+    /// It tells nothing, as none has matched yet.
     Unknown,
 }
 
@@ -45,7 +45,7 @@ pub enum Verdict {
 pub struct Proof {
     pub places: [usize; 2],
     /// Whether settings say the places.
-    pub is_given: bool,
+    is_given: bool,
     /// The places with which a checksum has matched last: before the first a mismatch tells nothing.
     pub proven_places: Option<[usize; 2]>,
     /// Which of asks and bids have changed since the last checksum.
@@ -120,7 +120,7 @@ impl Proof {
         }
         // more decimals than the exchange's may have been seen, or it may write fewer by now
         let learnt = self.places;
-        let shown = shown_places(&best(asks)).max_each(shown_places(&best(bids)));
+        let shown = shown_places(&[best(asks), best(bids)].concat());
         let others = [self.proven_places, Some(shown)].into_iter().flatten();
         for places in others.filter(|places| *places != learnt) {
             self.set_places(places);
@@ -339,14 +339,4 @@ fn shown_places(levels: &[&Level<Usual>]) -> [usize; 2] {
         levels.iter().map(|level| places(value(level))).max().unwrap_or(0)
     };
     [most(|level| level.price), most(|level| level.size)]
-}
-
-trait MaxEach {
-    fn max_each(self, other: Self) -> Self;
-}
-
-impl MaxEach for [usize; 2] {
-    fn max_each(self, other: Self) -> Self {
-        [self[0].max(other[0]), self[1].max(other[1])]
-    }
 }
