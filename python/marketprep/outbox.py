@@ -17,6 +17,9 @@ _ZSTD = 4
 
 _CLOSE_SECONDS = 5
 
+#: Short, as brokers turn requests of a transaction down while the last one is being finished.
+_RETRY_BACKOFF_MS = 20
+
 
 class DeliveryError(Exception):
     """Brokers have refused a batch; `topic` is whose, `__cause__` why."""
@@ -26,12 +29,21 @@ class DeliveryError(Exception):
         super().__init__(topic)
 
 
-def new_producer(settings: Settings, compression: str) -> AIOKafkaProducer:
-    """A producer that neither loses nor doubles what it was given: acks=all, idempotent."""
+def new_producer(
+    settings: Settings, compression: str, transactional_id: str | None = None
+) -> AIOKafkaProducer:
+    """A producer that neither loses nor doubles what it was given: acks=all, idempotent.
+
+    With a transactional id, starting it ends what the last one with the same id has begun, and
+    fences that off. Then nothing can be sent outside of a transaction.
+    """
     return AIOKafkaProducer(
         **connection(settings.kafka),
         acks="all",
         enable_idempotence=True,
+        transactional_id=transactional_id,
+        transaction_timeout_ms=settings.kafka.transaction_timeout_ms,
+        retry_backoff_ms=_RETRY_BACKOFF_MS,
         compression_type=None if compression == "none" else compression,
         max_batch_size=BATCH_BYTES,
         linger_ms=0,

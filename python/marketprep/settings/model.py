@@ -117,6 +117,8 @@ class KafkaSettings(_Section):
     bootstrap_servers: Addresses
     client_id: Text
     request_timeout_ms: int = Field(ge=1000)
+    transactional_id_prefix: Text
+    transaction_timeout_ms: int = Field(ge=1000)
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None
     sasl_username: Text | None
@@ -170,8 +172,9 @@ class TopicsSettings(_Section):
 
 
 class ConsumerSettings(_Section):
-    """Where reading begins."""
+    """Where reading begins, and how long a group waits for a member."""
 
+    session_timeout_ms: int = Field(ge=1000)
     start: Literal["earliest", "latest"]
     lost_offset: Literal["stop", "earliest", "latest"]
 
@@ -181,6 +184,7 @@ class BatchSettings(_Section):
 
     max_records: int = Field(ge=1, le=10_000)
     max_wait_ms: int = Field(ge=0, le=60_000)
+    commit_interval_ms: int = Field(ge=0, le=60_000)
     max_memory_mb: int = Field(ge=192)
 
 
@@ -319,6 +323,8 @@ class ExchangeSettings(_Section):
 class Settings(_Section):
     """All settings."""
 
+    delivery: Literal["exactly_once", "at_least_once"]
+    assignment: Literal["manual", "group"]
     kafka: KafkaSettings
     topics: TopicsSettings
     consumer: ConsumerSettings
