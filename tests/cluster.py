@@ -56,6 +56,7 @@ class Cluster:
         self.configure()
         self.admin = AdminClient({"bootstrap.servers": address})
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._producers: dict[str, Producer] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -71,7 +72,7 @@ class Cluster:
     def is_mine(self, topic: str) -> bool:
         return topic.startswith(self.prefix)
 
-    def configure(self, **sections: Mapping[str, Any]) -> None:
+    def configure(self, **sections: Mapping[str, Any] | str) -> None:
         """Writes a config.yml with names of this test's own, and these sections over it."""
         defaults = load_settings().topics
         topics: dict[str, Any] = {}
@@ -83,7 +84,8 @@ class Cluster:
             }
         content: dict[str, Any] = {"topics": topics, "logs": {"folder": str(self.folder / "logs")}}
         for name, section in sections.items():
-            content[name] = content.get(name, {}) | section
+            is_one = isinstance(section, str)
+            content[name] = section if is_one else content.get(name, {}) | section
         (self.setting / "config.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
 
     @property
@@ -93,6 +95,7 @@ class Cluster:
     def of(self, exchange: str, kind: Kind) -> tuple[LaneTopics, int]:
         """The topics of an exchange, and its partition in them."""
         row = self.settings.exchanges[exchange]
+        assert isinstance(row.partition, int)
         return self.settings.topics.of(row.region).of(kind), row.partition
 
     def command(self, *arguments: object) -> list[str]:
@@ -145,8 +148,11 @@ class Cluster:
         **configuration: Any,  # noqa: ANN401 - librdkafka's own
     ) -> None:
         configuration = {name.replace("_", "."): value for name, value in configuration.items()}
-        limit = {"message.max.bytes": 30 << 20, "linger.ms": 20}
-        producer = Producer({"bootstrap.servers": self.address, **limit, **configuration})
+        # without idempotence what is sent again may come behind what was sent later
+        limit = {"message.max.bytes": 30 << 20, "linger.ms": 20, "enable.idempotence": True}
+        wanted = {"bootstrap.servers": self.address, **limit, **configuration}
+        name = json.dumps(wanted, sort_keys=True)
+        producer = self._producers.get(name) or self._producers.setdefault(name, Producer(wanted))
         for value in values:
             producer.produce(
                 topic, value, key, partition, headers=headers or [], timestamp=timestamp

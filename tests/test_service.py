@@ -244,6 +244,8 @@ def test_many_records_in_a_value_stay_below_what_brokers_take(cluster: Cluster) 
 
 
 def test_another_member_of_the_group_is_told(cluster: Cluster) -> None:
+    """With transactions it does no harm; without them offsets cannot be committed beside it."""
+    cluster.configure(delivery="at_least_once")
     cluster.create_topics()
     topics, partition = cluster.of("upbit", "ticker")
     cluster.produce(topics.input, partition, UPBIT)

@@ -17,6 +17,11 @@ class ByteQueue(Generic[T]):
         self._closed = False
         self._changed = asyncio.Condition()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more fits, however small."""
+        return bool(self._items) and self.held_bytes >= self._max_bytes
+
     async def put(self, item: T, size: int) -> None:
         """Adds an item as soon as there is room."""
         async with self._changed:

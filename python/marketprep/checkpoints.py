@@ -1,7 +1,7 @@
 """Checkpoints: order books as they are at an offset, on a compacted topic, to go on with later."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,97 +38,90 @@ class _Saved:
 
 
 class Checkpoints:
-    """Those of a lane.
+    """Those of a partition of a lane.
 
     A message with the group id and the name of a book as its key has that book, as it was after
-    the message of the offset that stands in it. A round saves all books of a partition that have
+    the message of the offset that stands in it. A round saves all books of the partition that have
     changed since the last one; its last message, which has no name in its key, tells the offset
     from where messages are to be read again. So of an interrupted round nothing is believed that
     it does not say itself.
     """
 
-    def __init__(self, assignment: Assignment, settings: Settings) -> None:
+    def __init__(self, assignment: Assignment, settings: Settings, partition: int) -> None:
         self._assignment = assignment
         self._settings = settings
+        self._partition = partition
         self._every = settings.books.checkpoint_every_s
         self._group_id = assignment.topics.group_id
-        self._rounds: dict[int, float] = {}
-        self._marks: dict[int, int] = {}
-        self._cold: set[int] = set()
+        self._last_round = time.monotonic()
+        self._mark_offset: int | None = None
+        self._is_cold = True
 
     @property
     def are_kept(self) -> bool:
         """Whether this lane has any."""
         return self._assignment.checkpoints is not None
 
-    def is_due(self, partition: int) -> bool:
+    def is_due(self) -> bool:
         """Whether it is time for the next round."""
-        if self._every is None:
-            return False
-        now = time.monotonic()
-        return now - self._rounds.setdefault(partition, now) >= self._every
+        return self._every is not None and time.monotonic() - self._last_round >= self._every
 
-    def round(self, partition: int, next_offset: int, decoder: Decoder) -> list[Message]:
+    def round(self, next_offset: int, decoder: Decoder) -> list[Message]:
         """All that has changed since the last round; `next_offset` is the next to be read."""
-        self._rounds[partition] = time.monotonic()
-        if not self.are_kept or self._marks.get(partition) == next_offset:
+        self._last_round = time.monotonic()
+        if not self.are_kept or self._mark_offset == next_offset:
             return []
-        changed = decoder.checkpoints()
-        books = [self._message(partition, name, content) for name, content in changed]
-        return [*books, self._mark(partition, next_offset)]
+        books = [self._message(name, content) for name, content in decoder.checkpoints()]
+        return [*books, self._mark(next_offset)]
 
-    def forget(self, partition: int) -> Decoder:
+    def forget(self) -> Decoder:
         """A decoder without books, where what is read does not go on from what was."""
-        if self.are_kept:
-            self._cold.add(partition)
+        self._is_cold = self.are_kept
+        self._mark_offset = None
         return Decoder(self._assignment.kind, self._settings)
 
-    def beginnings(self, positions: Mapping[int, int]) -> list[Message]:
-        """For partitions that start cold, from where messages are to be read after a crash.
+    def beginning(self, position: int) -> list[Message]:
+        """Where books start cold, from where messages are to be read after a crash.
 
-        They must be saved before anything is committed.
+        It must be saved before anything that is read from there is committed.
         """
-        cold, self._cold = sorted(self._cold), set()
-        return [self._mark(partition, positions[partition]) for partition in cold]
+        is_cold, self._is_cold = self._is_cold, False
+        return [self._mark(position)] if is_cold else []
 
-    def _mark(self, partition: int, next_offset: int) -> Message:
+    def _mark(self, next_offset: int) -> Message:
         """The end of a round. Where no book is kept it saves reading again what changes none."""
-        self._marks[partition] = next_offset
-        content = orjson.dumps({"version": _VERSION, "next_offset": next_offset})
-        return self._message(partition, None, content)
+        self._mark_offset = next_offset
+        return self._message(None, orjson.dumps({"version": _VERSION, "next_offset": next_offset}))
 
-    def _message(self, partition: int, name: str | None, content: bytes) -> Message:
+    def _message(self, name: str | None, content: bytes) -> Message:
         key = orjson.dumps([self._group_id, name])
         topic = self._assignment.checkpoints or ""
-        return Message(topic, partition, key, content, None, is_compressed=True)
+        return Message(topic, self._partition, key, content, None, is_compressed=True)
 
-    async def restore(self, committed: Mapping[int, int], replay: Replay) -> dict[int, Decoder]:
-        """Decoders that are as they were when the committed offsets were reached.
+    async def restore(self, committed: int | None, replay: Replay) -> Decoder:
+        """A decoder that is as one was when the committed offset was reached.
 
         What cannot be restored is told, and starts cold.
         """
-        decoders = {partition: self.forget(partition) for partition in self._assignment.exchanges}
-        self._marks.clear()
-        if not self.are_kept or not committed:
-            return decoders
+        decoder = self.forget()
+        if not self.are_kept or committed is None:
+            return decoder
         reader = AIOKafkaConsumer(
             **connection(self._settings.kafka),
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed",
         )
-        await reader.start()
         try:
-            for partition, offset in committed.items():
-                await self._restore(reader, partition, offset, decoders[partition], replay)
+            await reader.start()
+            await self._restore(reader, committed, decoder, replay)
         finally:
             await close(reader)
-        return decoders
+        return decoder
 
     async def _restore(
         self,
         reader: AIOKafkaConsumer,
-        partition: int,
         committed: int,
         decoder: Decoder,
         replay: Replay,
@@ -137,11 +130,11 @@ class Checkpoints:
         log = _log.bind(
             lane=self._assignment.name,
             topic=self._assignment.checkpoints,
-            partition=partition,
-            exchange=self._assignment.exchanges[partition],
+            partition=self._partition,
+            exchange=self._assignment.exchanges_of(self._partition),
             offset=committed,
         )
-        saved = await self._read(reader, partition, log)
+        saved = await self._read(reader, log)
         if saved.next_offset is None:
             log.info("books start cold: there are no checkpoints")
             return
@@ -151,7 +144,7 @@ class Checkpoints:
                 checkpoint=saved.next_offset,
             )
             return
-        self._cold.discard(partition)
+        self._is_cold = False
         restored = 0
         for name, content in saved.contents.items():
             try:
@@ -159,7 +152,7 @@ class Checkpoints:
                 restored += 1
             except ValueError as error:
                 log.warning("a book starts cold", book=name, reason=str(error))
-        topic = TopicPartition(self._assignment.topics.input, partition)
+        topic = TopicPartition(self._assignment.topics.input, self._partition)
         replayed = 0
         async for records in self._messages(reader, topic, saved.next_offset, committed, log):
             await replay(decoder, records)
@@ -171,10 +164,10 @@ class Checkpoints:
             seconds=round(time.monotonic() - begin, 3),
         )
 
-    async def _read(self, reader: AIOKafkaConsumer, partition: int, log: Any) -> _Saved:  # noqa: ANN401 - structlog's
+    async def _read(self, reader: AIOKafkaConsumer, log: Any) -> _Saved:  # noqa: ANN401 - structlog's
         """The newest checkpoints of a partition, and where its last whole round ended."""
         saved = _Saved()
-        topic = TopicPartition(self._assignment.checkpoints or "", partition)
+        topic = TopicPartition(self._assignment.checkpoints or "", self._partition)
         async for records in self._messages(reader, topic, None, None, log):
             for record in records:
                 name = self._name(record.key)

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -123,11 +124,13 @@ class Feed:
                 await asyncio.sleep(max(0.0, began + rounds / rate - time.monotonic()))
 
     def _messages(self, name: str, kind: Kind, stretch: Stretch) -> Iterator[Message]:
-        topic, partition = self._topic(name, kind), self._settings.exchanges[name].partition
+        topic, row = self._topic(name, kind), self._settings.exchanges[name]
+        partitions = row.partitions(self._settings.topics.of(row.region).partitions)
         for line in stretch.lines.splitlines():
             found = _HEAD.search(line, 0, 500)
             market, symbol = found.groups() if found else (name.encode(), b"")
             key = b'"%b:%b-%b"' % (market, kind.encode(), symbol)
+            partition = partitions[zlib.crc32(key) % len(partitions)]  # an instrument stays on one
             yield Message(topic, partition, key, line, None)
 
     def _keep_truth(self, name: str, kind: Kind, stretch: Stretch) -> None:

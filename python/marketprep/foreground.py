@@ -118,7 +118,7 @@ def _beside(
     """What goes on beside the service: a made-up market, and the table where somebody looks."""
     beside = [_start_beside(start()) for start in around.beside]
     if around.rate:
-        markets = [(name, of.kind) for of in work for name in of.exchanges.values()]
+        markets = [(name, of.kind) for of in work for name in of.exchange_names]
         feed = Feed(settings, markets, "reserialised", seed=int(time.time()))
         beside.append(_start_beside(feed.run(rate=around.rate)))
     if has_terminal():

@@ -107,11 +107,21 @@ _MENDED_BY_NEW_CLIENTS = (
     | errors.UnknownProducerId
     | errors.ProducerClosed
     | errors.ConsumerStoppedError
+    | errors.InvalidTxnState
+    | errors.InvalidProducerIdMapping
 )
 
 _JOINED = (
     "Kafka refuses to commit offsets, as another program has joined the consumer group of this "
     "lane: stop that, or change the group_id under topics in the settings."
+)
+
+#: What members of a group are told that are none any more.
+LOST_MEMBERSHIP = (
+    errors.CommitFailedError,
+    errors.UnknownMemberIdError,
+    errors.IllegalGenerationError,
+    errors.RebalanceInProgressError,
 )
 
 _EXPLANATIONS = (
@@ -146,10 +156,7 @@ _EXPLANATIONS = (
             "kafka.security_protocol right? (--bootstrap-servers, or kafka.bootstrap_servers)"
         ),
     ),
-    (
-        errors.CommitFailedError | errors.UnknownMemberIdError | errors.IllegalGenerationError,
-        _JOINED,
-    ),
+    (LOST_MEMBERSHIP, _JOINED),
     (
         errors.KafkaTimeoutError,
         "Kafka at {servers} did not answer in time: are all brokers up? (kafka.request_timeout_ms)",

@@ -71,7 +71,7 @@ class LiveTable:
             table.add_column(name, justify="right", min_width=width, overflow="fold")
         for lane in self._lanes:
             for name, of in list(lane.metrics.exchanges.items()):
-                lag = lane.metrics.lag.get(of.partition, 0)
+                lag = lane.metrics.lag_of(name)
                 cells = (
                     f"{self._rate(of):,.0f}",
                     *_prices(of),

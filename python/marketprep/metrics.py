@@ -11,7 +11,8 @@ from marketprep.decoder import HELD_BACK, Totals, with_prefix
 class ExchangeMetrics:
     """One exchange in one kind."""
 
-    partition: int
+    #: Where its messages are.
+    partitions: set[int]
     items: int = 0
     records: int = 0
     control: int = 0
@@ -32,17 +33,22 @@ class LaneMetrics:
     #: How many messages are not committed yet, by partition; None if nobody knows.
     lag: dict[int, int | None] = field(default_factory=dict)
 
+    def lag_of(self, exchange: str) -> int | None:
+        """The lag of all partitions that have its messages; None if one is not known."""
+        lags = [self.lag.get(number, 0) for number in self.exchanges[exchange].partitions]
+        return None if None in lags else sum(lag or 0 for lag in lags)
+
     def add(self, partition: int, batch: Batch) -> None:
         """Counts what has been delivered and committed."""
         self.totals.add(batch)
         for name, counts in batch.counts.items():
-            of = self.exchanges.setdefault(name, ExchangeMetrics(partition))
+            of = self.exchanges.setdefault(name, ExchangeMetrics({partition}))
             of.items += counts["items"]
             of.records += counts["records"]
             of.held_back += sum(counts[reason] for reason in HELD_BACK)
             of.oddities.update(with_prefix(counts, "odd_"))
             of.control += sum(with_prefix(counts, "control_").values())
-        owner = next((of for of in self.exchanges.values() if of.partition == partition), None)
+        owner = next((of for of in self.exchanges.values() if partition in of.partitions), None)
         for reject in batch.rejects:
             of_exchange = self.exchanges.get(reject.exchange or "") or owner
             if of_exchange:

@@ -118,7 +118,8 @@ class Outbox:
 
     def _compressed_batch(self) -> BatchBuilder:
         """A batch for what is longer than batches are: what came in compressed must get out too."""
-        return BatchBuilder(BATCH_BYTES, _ZSTD)
+        is_transactional = self._producer._txn_manager.transactional_id is not None  # noqa: SLF001 - create_batch asks it too
+        return BatchBuilder(BATCH_BYTES, _ZSTD, is_transactional=is_transactional)
 
     async def _post(self, topic: str, partition: int, batch: Any) -> None:  # noqa: ANN401 - as above
         batch.close()

@@ -1,162 +1,120 @@
-"""The partitions of a lane: where reading begins, how far it is, whether it goes on."""
+"""The partitions of a lane: which are ours, and the task that works on each."""
 
 import asyncio
-import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
-from marketprep.assignment import Assignment
-from marketprep.kafka import KafkaFailure
-from marketprep.settings import Settings
-
-_log = structlog.stdlib.get_logger("marketprep.partitions")
-
-_LOOK_SECONDS = 1.0
+from marketprep.partition import Partition, Surroundings
 
 
-class PartitionManager:
-    """Assigns a lane's partitions to its consumer by hand, and watches lag and stalls."""
+class PartitionManager(ConsumerRebalanceListener):  # type: ignore[misc] # it has no types
+    """Takes the partitions of an assignment, or those that a consumer group gives.
+
+    Each is opened and written by a task of its own. What is handed back has been committed, books
+    with it: whoever gets it next goes on with them.
+    """
 
     def __init__(
-        self, consumer: AIOKafkaConsumer, assignment: Assignment, settings: Settings
+        self, consumer: AIOKafkaConsumer, tasks: asyncio.TaskGroup, around: Surroundings
     ) -> None:
         self._consumer = consumer
-        self._settings = settings
-        self._log = _log.bind(lane=assignment.name, topic=assignment.topics.input)
-        self._exchanges = assignment.exchanges
-        self._partitions = [
-            TopicPartition(assignment.topics.input, number) for number in assignment.exchanges
-        ]
-        self._ends: Mapping[TopicPartition, int] | None = None
-        self._stall_seconds = settings.watch.stall_after_s
-        self._begun: Mapping[int, int] = {}
-        self._begun_at = time.time()
-        self._moved: dict[int, tuple[int, float]] = {}
-        self._stalled: set[int] = set()
+        self._tasks = tasks
+        self._around = around
+        self._assignment = around.assignment
+        self._changed = around.changed
+        self._log = around.log
+        self._work: dict[int, asyncio.Task[None]] = {}
+        self._open: dict[int, Partition] = {}
+        self._is_assigned = False
 
     def assign(self) -> None:
-        """Takes the partitions; to be called before the consumer starts."""
-        self._consumer.assign(self._partitions)
+        """Takes the partitions of the assignment."""
+        self._consumer.assign([self._place(number) for number in self._assignment.exchanges])
+        self._begin(self._assignment.exchanges)
 
-    async def begin(self, *, until_end: bool) -> dict[int, int]:
-        """Goes to the committed offsets, or where the settings say if there are none.
+    def subscribe(self) -> None:
+        """Takes what the group gives; to be called before the consumer starts."""
+        self._consumer.subscribe([self._assignment.topics.input], listener=self)
 
-        The committed offsets, by partition.
-        """
-        new, known = [], dict[int, int]()
-        for partition in self._partitions:
-            committed = await self._consumer.committed(partition)
-            if committed is not None:
-                self._consumer.seek(partition, committed)
-                known[partition.partition] = committed
-            else:
-                await self._seek(partition, self._settings.consumer.start)
-                new.append(self._exchanges[partition.partition])
-        self._begun, self._begun_at = await self.positions(), time.time()
-        self._log.info(
-            "partitions assigned",
-            positions={self._exchanges[number]: offset for number, offset in self._begun.items()},
-            without_committed_offset=new,
-        )
-        if until_end:
-            self._ends = await self._consumer.end_offsets(self._partitions)
-        return known
+    def _place(self, number: int) -> TopicPartition:
+        return TopicPartition(self._assignment.topics.input, number)
 
-    async def positions(self) -> dict[int, int]:
-        """The offset of the next message of each partition."""
-        return {
-            partition.partition: await self._consumer.position(partition)
-            for partition in self._partitions
-        }
+    @property
+    def open(self) -> Collection[Partition]:
+        """Those that can be read."""
+        return list(self._open.values())
 
-    def is_at_end(self, positions: Mapping[int, int]) -> bool:
+    @property
+    def is_ready(self) -> bool:
+        """Whether everything that is ours is being worked on."""
+        return self._is_assigned and self._open.keys() == self._work.keys()
+
+    @property
+    def is_at_end(self) -> bool:
         """Whether all is read that was there at the beginning; never if nobody asked for it."""
-        return self._ends is not None and all(
-            positions[partition.partition] >= end for partition, end in self._ends.items()
-        )
+        return self.is_ready and all(partition.is_at_end for partition in self._open.values())
 
-    async def recover(self, lost: Mapping[TopicPartition, int]) -> None:
-        """Goes on after committed offsets that are there no more, if the settings allow it.
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """The group gives partitions. No heartbeats are sent before this returns."""
+        self._begin([place.partition for place in assigned])
 
-        Raises KafkaFailure if they do not.
-        """
-        choice = self._settings.consumer.lost_offset
-        for partition, offset in lost.items():
-            starts = await self._consumer.beginning_offsets([partition])
-            where = f"{partition.topic}, partition {partition.partition}"
-            if choice == "stop":
-                raise KafkaFailure(
-                    f"Offset {offset} of {where} is not there, the oldest is {starts[partition]}: "
-                    "retention has overtaken the service, or the topic was made anew. To go on "
-                    "without what is lost, set consumer.lost_offset to earliest or latest."
-                )
-            self._log.error(
-                "messages are lost: the committed offset is not there",
-                partition=partition.partition,
-                offset=offset,
-                oldest=starts[partition],
-                going_on_at=choice,
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """The group takes partitions away; it waits until we have let them go."""
+        if revoked:
+            await self._let_go([place.partition for place in revoked])
+
+    async def finish(self) -> None:
+        """Returns once all that was read is committed."""
+        await self._let_go(list(self._work))
+
+    def _begin(self, numbers: Collection[int]) -> None:
+        self._is_assigned = True
+        for number in sorted(numbers):
+            self._work[number] = self._tasks.create_task(self._work_on(number))
+        self._changed.set()
+        if not numbers:
+            self._log.info("no partitions are left for this member of the group")
+
+    async def _work_on(self, number: int) -> None:
+        partition = Partition(number, self._consumer, self._around)
+        try:
+            await partition.open()
+            self._open[number] = partition
+            self._changed.set()
+            self._tell()
+            await partition.write()
+        finally:
+            self._open.pop(number, None)
+            await partition.close()
+
+    def _tell(self) -> None:
+        """Says, once all of them are open, where reading begins."""
+        if self.is_ready:
+            positions = {of.number: of.position for of in self._open.values()}
+            self._log.info(
+                "partitions assigned",
+                topic=self._assignment.topics.input,
+                positions=dict(sorted(positions.items())),
             )
-            await self._seek(partition, choice)
 
-    async def _seek(self, partition: TopicPartition, where: str) -> None:
-        if where == "earliest":
-            offsets = await self._consumer.beginning_offsets([partition])
-        else:
-            offsets = await self._consumer.end_offsets([partition])
-        self._consumer.seek(partition, offsets[partition])
+    async def _let_go(self, numbers: Collection[int]) -> None:
+        """Ends the work on partitions in good order; on those that are not open yet at once."""
+        ending = []
+        for number in numbers:
+            if work := self._work.get(number):
+                ending.append(work)
+                if partition := self._open.get(number):
+                    await partition.finish()
+                else:
+                    work.cancel()
+        if ending:
+            await asyncio.wait(ending)
+        for number in numbers:
+            self._work.pop(number, None)
 
-    async def watch(self, committed: Mapping[int, int], lag: dict[int, int | None]) -> None:
-        """Keeps `lag` up to date, and tells of partitions that stand still, until cancelled.
-
-        `committed` is how far each partition is done. Where nothing was heard of a partition for
-        long, its lag is None.
-        """
-        while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            await self.look(committed, lag)
-
-    async def look(self, committed: Mapping[int, int], lag: dict[int, int | None]) -> None:
-        """Brings `lag` up to date."""
-        now, read = time.monotonic(), await self.positions()
-        for partition in self._partitions:
-            number = partition.partition
-            done = committed.get(number, self._begun[number])
-            behind = max(0, self._end(partition, read[number]) - done)
-            before, since = self._moved.get(number, (-1, now))
-            if done != before:
-                self._moved[number] = (done, since := now)
-            is_silent = time.time() - self._heard(partition) > self._stall_seconds
-            lag[number] = None if is_silent and not behind else behind
-            if not behind and not is_silent:
-                self._moved[number] = (done, since := now)
-            is_stalled = is_silent if not behind else now - since > self._stall_seconds
-            self._tell(number, done, lag[number], is_stalled=is_stalled)
-
-    def _end(self, partition: TopicPartition, position: int) -> int:
-        """The end of a partition as far as it is known."""
-        end = self._consumer.last_stable_offset(partition)
-        if end is None or end < 0:
-            end = self._consumer.highwater(partition)
-        return max(position, end or 0)
-
-    def _heard(self, partition: TopicPartition) -> float:
-        """When brokers last answered for a partition, in seconds since 1970."""
-        heard = self._consumer.last_poll_timestamp(partition)
-        return max(self._begun_at, (heard or 0) / 1000)
-
-    def _tell(self, number: int, position: int, lag: int | None, *, is_stalled: bool) -> None:
-        """Says that a partition stands still, or goes on again; each once."""
-        if is_stalled == (number in self._stalled):
-            return
-        log = self._log.bind(
-            partition=number, exchange=self._exchanges[number], position=position, lag=lag
-        )
-        if is_stalled:
-            self._stalled.add(number)
-            log.warning("partition stands still", seconds=self._stall_seconds)
-        else:
-            self._stalled.discard(number)
-            log.info("partition goes on")
+    def look(self, lag: dict[int, int | None]) -> None:
+        """Brings the lag up to date, by partition."""
+        known: Mapping[int, int | None] = {of.number: of.look() for of in self._open.values()}
+        lag.clear()
+        lag.update(known)

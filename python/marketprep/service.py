@@ -90,7 +90,8 @@ class Service:
         for lane in self.lanes:
             books = lane.books()
             for name, of in lane.metrics.exchanges.items():
-                if not of.items and not of.dead_letters and not lane.metrics.lag.get(of.partition):
+                lag = lane.metrics.lag_of(name)
+                if not of.items and not of.dead_letters and not lag:
                     continue
                 _log.info(
                     event,
@@ -103,7 +104,7 @@ class Service:
                     dead_letters=of.dead_letters,
                     odd={what: count for what, count in of.oddities.items() if count},
                     **({"books": books.get(name, {})} if books else {}),
-                    lag=lane.metrics.lag.get(of.partition),
+                    lag=lag,
                 )
 
 

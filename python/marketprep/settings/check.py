@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import PydanticCustomError
+
 from marketprep._core import exchange_names
 from marketprep.kind import KINDS
-from marketprep.settings.model import REGIONS, as_path, is_whole
+from marketprep.settings.model import REGIONS, as_path, is_whole, planned
 from marketprep.settings.problem import Problem
 
 #: Tells where the value of a key comes from.
@@ -45,22 +47,27 @@ def _names(exchanges: Mapping[str, Any], origin: Origin) -> Iterator[Problem]:
 def _partitions(
     exchanges: Mapping[str, Any], topics: Mapping[str, Any], origin: Origin
 ) -> Iterator[Problem]:
-    owners: dict[tuple[object, object], str] = {}
+    owners: dict[tuple[str, int], str] = {}
     for name, row in exchanges.items():
-        if not isinstance(row, Mapping):
+        if not isinstance(row, Mapping) or not isinstance(region := row.get("region"), str):
             continue
-        region, partition = row.get("region"), row.get("partition")
-        if not isinstance(region, str) or not is_whole(partition):
-            continue
+        try:
+            plan = planned(row.get("partition"))
+        except PydanticCustomError:
+            continue  # which is told by its type
         key = f"exchanges.{name}.partition"
-        owner = owners.setdefault((region, partition), name)
-        if owner != name:
-            text = f"{partition} of {region} is {owner}'s already: choose another"
-            yield Problem(origin(key), key, text)
         count = _mapping(topics, region).get("partitions")
-        if is_whole(count) and partition >= count:
-            text = f"{partition} is beyond the {count} of topics.{region}.partitions: raise these"
-            yield Problem(origin(key), key, text)
+        for partition in plan if isinstance(plan, tuple) else (plan,):
+            if not is_whole(partition):
+                continue
+            # in a list, or by `all`, exchanges may share partitions; a lone number is one's own
+            owner = name if plan != partition else owners.setdefault((region, partition), name)
+            if owner != name:
+                text = f"{partition} of {region} is {owner}'s already: choose another"
+                yield Problem(origin(key), key, text)
+            if is_whole(count) and partition >= count:
+                text = f"is beyond the {count} of topics.{region}.partitions: raise these"
+                yield Problem(origin(key), key, f"{partition} {text}")
 
 
 def _publish(

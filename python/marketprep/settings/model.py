@@ -1,6 +1,6 @@
 """The settings as types: what each key may be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, TypeGuard, get_args
@@ -97,6 +97,18 @@ def _is_digits(part: object) -> TypeGuard[str]:
     return isinstance(part, str) and part.isascii() and part.isdigit()
 
 
+def planned(value: object) -> object:
+    """Lets the partitions of an exchange be a number, a list of some, or all."""
+    numbers = _numbers(value)
+    is_plan = isinstance(numbers, tuple) and all(is_whole(one) and one >= 0 for one in numbers)
+    if value == "all" or (is_whole(value) and value >= 0):
+        return value
+    if not is_plan or not numbers:
+        raise PydanticCustomError("plan", "a partition, a list of some, or all is needed")
+    return numbers
+
+
+Plan = Annotated[int | tuple[int, ...] | Literal["all"], BeforeValidator(planned)]
 _Count = Annotated[int, Field(ge=1, le=100_000)]
 _BasisPoints = Annotated[int, Field(ge=1, le=10_000)]
 _Decimals = Annotated[int, Field(ge=0, le=18)]
@@ -313,11 +325,17 @@ class ExchangeSettings(_Section):
     """One exchange."""
 
     region: Region
-    partition: int = Field(ge=0)
+    partition: Plan
     depth: int = Field(ge=1)
     publish: Literal["valid", "all"] = "valid"
     crossed_grace: int = Field(default=10, ge=0, le=10**9)
     precision: Mapping[Text, Precision] = Field(default_factory=dict)
+
+    def partitions(self, count: int) -> Sequence[int]:
+        """Which of so many partitions have its messages."""
+        if self.partition == "all":
+            return range(count)
+        return (self.partition,) if isinstance(self.partition, int) else self.partition
 
 
 class Settings(_Section):

@@ -1,0 +1,166 @@
+"""Delivery: what a partition leads to, together with the offset up to which it was read."""
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from aiokafka import AIOKafkaConsumer, TopicPartition, errors
+
+from marketprep.assignment import Assignment
+from marketprep.batch import Message
+from marketprep.outbox import DeliveryError, Outbox, close, new_producer
+from marketprep.settings import Settings
+
+_ABORT_SECONDS = 5
+
+#: What a producer raises that cannot be used any more, whatever the reason was.
+_UNUSABLE = (AssertionError, errors.IllegalOperation)
+
+
+class Fenced(Exception):  # noqa: N818 - it is an event that others cause
+    """Brokers take nothing more from this producer.
+
+    Another one with its transactional id has been started, or, if it `is_late`, a transaction may
+    have lasted longer than brokers wait.
+    """
+
+    def __init__(self, *, is_late: bool) -> None:
+        self.is_late = is_late
+        super().__init__("a transaction lasted too long" if is_late else "another has taken over")
+
+
+class Delivery(ABC):
+    """Delivers what one partition leads to, in steps: begin, send as often as needed, commit.
+
+    After any error it is of no use any more: close it, and go on with another one from the
+    committed offset.
+    """
+
+    def __init__(
+        self, settings: Settings, place: TopicPartition, transactional_id: str | None
+    ) -> None:
+        self._place = place
+        self._producer = new_producer(settings, settings.output.compression, transactional_id)
+        self._outbox = Outbox(self._producer)
+
+    async def start(self) -> None:
+        """Must be done before committed offsets are asked for."""
+        await self._producer.start()
+
+    @abstractmethod
+    async def begin(self) -> None:
+        """Before anything is sent."""
+
+    @abstractmethod
+    async def send(self, messages: Iterable[Message]) -> None:
+        """Sends messages, in order for each partition."""
+
+    @abstractmethod
+    async def commit(self, next_offset: int, checkpoints: Sequence[Message] = ()) -> None:
+        """Returns when all that was sent is there, and reading would go on at `next_offset`.
+
+        `checkpoints` are what books are then.
+        """
+
+    async def settle(self) -> None:
+        """Waits for what `commit` has left under way."""
+        await self._outbox.acknowledged()
+
+    async def close(self) -> None:
+        """Gives up what is not committed."""
+        await close(self._producer)
+
+
+class AtLeastOnce(Delivery):
+    """Offsets are committed when all is acknowledged: after a crash in between it comes twice."""
+
+    def __init__(
+        self, settings: Settings, place: TopicPartition, consumer: AIOKafkaConsumer
+    ) -> None:
+        super().__init__(settings, place, None)
+        self._consumer = consumer
+
+    async def begin(self) -> None:
+        """Nothing is needed."""
+
+    async def send(self, messages: Iterable[Message]) -> None:
+        """As in `Delivery`."""
+        await self._outbox.send(messages)
+
+    async def commit(self, next_offset: int, checkpoints: Sequence[Message] = ()) -> None:
+        """Waits for every acknowledgement, then commits the offset."""
+        await self._outbox.acknowledged()
+        await self._consumer.commit({self._place: next_offset})
+        # what a crash in between loses is made good by reading on from the checkpoints before
+        await self._outbox.send(checkpoints)
+
+
+class ExactlyOnce(Delivery):
+    """All of it is one transaction: readers of committed messages see all or nothing.
+
+    There is a producer for each partition, as its transactional id is what tells brokers who owns
+    that: whoever starts one later fences off all that came before, however partitions were
+    assigned. (A group's coordinator alone does not: a member that it has given up may still commit
+    offsets within its transaction.)
+    """
+
+    def __init__(self, settings: Settings, assignment: Assignment, place: TopicPartition) -> None:
+        self._group_id = assignment.topics.group_id
+        parts = (settings.kafka.transactional_id_prefix, self._group_id, place.topic)
+        super().__init__(settings, place, f"{'-'.join(parts)}-{place.partition}")
+        self._timeout = settings.kafka.transaction_timeout_ms / 1000
+        self._begun = time.monotonic()
+        self._is_open = False
+
+    async def begin(self) -> None:
+        """Begins a transaction."""
+        self._begun = time.monotonic()
+        with self._telling_what_is_wrong():
+            await self._producer.begin_transaction()
+        self._is_open = True
+
+    async def send(self, messages: Iterable[Message]) -> None:
+        """As in `Delivery`."""
+        with self._telling_what_is_wrong():
+            await self._outbox.send(messages)
+
+    async def commit(self, next_offset: int, checkpoints: Sequence[Message] = ()) -> None:
+        """Ends the transaction, checkpoints and offset within it."""
+        with self._telling_what_is_wrong():
+            await self._outbox.send(checkpoints)
+            # a commit would succeed without a batch that was refused
+            await self._outbox.acknowledged()
+            offsets = {self._place: next_offset}
+            await self._producer.send_offsets_to_transaction(offsets, self._group_id)
+            await self._producer.commit_transaction()
+        self._is_open = False
+
+    async def close(self) -> None:
+        """Undoes an open transaction."""
+        if self._is_open:  # else readers would be held up until brokers have waited long enough
+            with suppress(Exception):
+                await asyncio.wait_for(self._producer.abort_transaction(), _ABORT_SECONDS)
+        await super().close()
+
+    @contextmanager
+    def _telling_what_is_wrong(self) -> Iterator[None]:
+        """Raises Fenced, or a KafkaError, for what the producer raises once it is unusable."""
+        try:
+            yield
+        except (DeliveryError, errors.KafkaError, *_UNUSABLE) as error:
+            cause = error.__cause__ if isinstance(error, DeliveryError) else error
+            if isinstance(cause, _UNUSABLE):
+                cause = self._fatal_error()
+            if isinstance(cause, errors.ProducerFenced):
+                is_late = time.monotonic() - self._begun > self._timeout
+                raise Fenced(is_late=is_late) from error
+            if isinstance(error, _UNUSABLE):
+                raise cause or errors.KafkaError("a transaction cannot go on") from error
+            raise
+
+    def _fatal_error(self) -> BaseException | None:
+        """What has made the producer unusable, which it tells once and to whoever waits then."""
+        waiter = self._producer._txn_manager._transaction_waiter  # noqa: SLF001 - nothing else has it
+        return waiter.exception() if waiter and waiter.done() and not waiter.cancelled() else None
