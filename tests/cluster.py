@@ -65,6 +65,7 @@ class Cluster:
         for process in self._processes:
             process.kill()
             process.communicate()
+        self._producers.clear()
         mine = [name for name in self.admin.list_topics(timeout=10).topics if self.is_mine(name)]
         if mine:
             self.admin.delete_topics(mine)
@@ -83,10 +84,16 @@ class Cluster:
                 for of_kind in [getattr(defaults.of(region), kind)]
             }
         content: dict[str, Any] = {"topics": topics, "logs": {"folder": str(self.folder / "logs")}}
-        for name, section in sections.items():
-            is_one = isinstance(section, str)
-            content[name] = section if is_one else content.get(name, {}) | section
+        merge(content, sections)
         (self.setting / "config.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
+
+    def plan(self, **partitions: object) -> None:
+        """Writes an exchanges.yml where these exchanges have these partitions."""
+        rows = {name: row.model_dump() for name, row in load_settings().exchanges.items()}
+        for name, of_one in partitions.items():
+            rows[name]["partition"] = of_one
+        text = json.dumps({"exchanges": rows})  # which is YAML too
+        (self.setting / "exchanges.yml").write_text(text, encoding="utf-8")
 
     @property
     def settings(self) -> Settings:
@@ -185,8 +192,12 @@ class Cluster:
     def records(self, exchange: str, kind: Kind) -> list[bytes]:
         """The records of an exchange, byte for byte as they stand in their arrays."""
         topics, partition = self.of(exchange, kind)
+        return self.records_of(topics.output, partition)
+
+    def records_of(self, topic: str, partition: int) -> list[bytes]:
+        """The records of a partition."""
         records: list[bytes] = []
-        for message in self.consume(topics.output, partition):
+        for message in self.consume(topic, partition):
             records += split_array(message.value() or b"")
         return records
 
@@ -211,13 +222,28 @@ class Cluster:
         _retried(lambda: consumer.commit(offsets=place, asynchronous=False))
         consumer.close()
 
-    def end(self, topic: str, partition: int) -> int:
-        """The offset behind the last message."""
-        consumer = Consumer({"bootstrap.servers": self.address, "group.id": self.prefix})
+    def end(self, topic: str, partition: int, isolation: str = "read_uncommitted") -> int:
+        """The offset behind the last message, or before the first open transaction."""
+        consumer = Consumer(
+            {
+                "bootstrap.servers": self.address,
+                "group.id": self.prefix,
+                "isolation.level": isolation,
+            }
+        )
         place = TopicPartition(topic, partition)
         _, end = _retried(lambda: consumer.get_watermark_offsets(place, timeout=5))
         consumer.close()
         return int(end)
+
+
+def merge(content: dict[str, Any], over: Mapping[str, Any]) -> None:
+    """Puts values over others, section by section."""
+    for name, value in over.items():
+        if isinstance(value, Mapping) and isinstance(content.get(name), dict):
+            merge(content[name], value)
+        else:
+            content[name] = value
 
 
 def _retried(ask: Callable[[], T]) -> T:

@@ -70,6 +70,7 @@ def logging_to(settings: LogsSettings, *, is_table_shown: bool = False) -> Itera
         root = logging.getLogger()
         before = root.handlers, root.level
         root.handlers, root.level = [door], logging.getLevelName(settings.level.upper())
+        logging.getLogger("asyncio").addFilter(_LEFTOVERS)
         for name in ("aiokafka", "asyncio"):
             logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
         listener.start()
@@ -151,11 +152,22 @@ class _Door(QueueHandler):
             self.enqueue(told)
 
 
-class _Noise(logging.Filter):
-    """Lets a library say the same only so often, and nothing of errors that nobody waits for.
+class _Leftovers(logging.Filter):
+    """Lets asyncio say nothing of Kafka's errors that nobody waits for.
 
     Clients that are thrown away leave such behind: what became of their last requests.
     """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], KafkaError))
+
+
+#: Stays, as clients may be collected only when the program ends.
+_LEFTOVERS = _Leftovers()
+
+
+class _Noise(logging.Filter):
+    """Lets a library say the same only so often."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -164,8 +176,6 @@ class _Noise(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.name.startswith("marketprep"):
             return True
-        if record.name == "asyncio" and record.exc_info:
-            return not isinstance(record.exc_info[1], KafkaError)
         key = (record.name, record.lineno, record.levelno)
         now = time.monotonic()
         since, count = self._seen.get(key, (now, 0))

@@ -60,6 +60,9 @@ def run(  # noqa: PLR0913 - an option each
     on its input topics, and a table shows what flows.
     """
     settings = read(setting_folder, bootstrap_servers).settings
+    if exchanges and settings.assignment == "group":
+        text = "--exchange needs assignment: manual in the settings, as a group shares by itself"
+        raise click.UsageError(text)
     work = assignments(settings, regions, kinds, exchanges)
     if not work:
         raise click.UsageError("no partition is in --region, --kind and --exchange: name others")
