@@ -115,13 +115,13 @@ class Cluster:
             self.command(*arguments), capture_output=True, text=True, check=False, timeout=240
         )
 
-    def without_servers(
-        self, *arguments: object, environment: Mapping[str, str]
+    def marketprep_alone(
+        self, *arguments: object, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command that may not be told of the cluster, with more of an environment."""
         command = [sys.executable, "-m", "marketprep", *map(str, arguments)]
         named = [*command, "--setting", str(self.setting)]
-        everything = os.environ | environment
+        everything = os.environ | (environment or {})
         return subprocess.run(
             named, capture_output=True, text=True, check=False, timeout=240, env=everything
         )

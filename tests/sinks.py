@@ -119,7 +119,7 @@ class Sinks:
     def run(self, command: str, *arguments: object) -> tuple[int, str, str]:
         """Runs `marketprep sink …`; its exit code, and what it told on both ways."""
         secret = {"MARKETPREP_SINK_STORE_SECRET_ACCESS_KEY": self.secret}
-        done = self.cluster.without_servers("sink", command, *arguments, environment=secret)
+        done = self.cluster.marketprep_alone("sink", command, *arguments, environment=secret)
         assert "Traceback" not in done.stderr, done.stderr
         assert self.secret not in done.stdout + done.stderr
         return done.returncode, done.stdout, done.stderr

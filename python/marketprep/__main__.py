@@ -5,7 +5,7 @@ import sys
 import click
 
 from marketprep import _core
-from marketprep.commands import decode, local, run, settings, simulate, sink, topics
+from marketprep.commands import decode, health, local, run, settings, simulate, sink, topics
 from marketprep.kafka import KafkaFailure
 from marketprep.local import LocalError
 from marketprep.settings import SettingsError
@@ -35,6 +35,7 @@ def cli() -> None:
 
 
 cli.add_command(decode.decode)
+cli.add_command(health.health)
 cli.add_command(local.local)
 cli.add_command(run.run)
 cli.add_command(settings.settings)

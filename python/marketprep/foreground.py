@@ -12,6 +12,7 @@ import structlog
 from marketprep import topics
 from marketprep.assignment import Assignment, assignments
 from marketprep.feed import Feed
+from marketprep.health import Health, served
 from marketprep.kafka import KafkaFailure, admin
 from marketprep.live_table import LiveTable, has_terminal
 from marketprep.local import LocalError, LocalServer
@@ -54,9 +55,12 @@ def serve(
         except OSError as error:
             text = f"logs.folder {settings.logs.folder}: {error.strerror}: name another, or null"
             raise click.ClickException(text) from None
+        health = Health(service)
+        if address := settings.watch.health_address:
+            stack.enter_context(served(health, address))
         stack.callback(lambda: click.echo(str(service.totals), err=True))
         try:
-            asyncio.run(_run(service, settings, work, around, until_end=until_end))
+            asyncio.run(_run(service, health, settings, work, around, until_end=until_end))
         except (KafkaFailure, LocalError):
             raise
         except Exception as error:
@@ -74,8 +78,9 @@ async def prepare_local(settings: Settings) -> None:
         await topics.wait_for_groups(client, (of.topics.group_id for of in everything))
 
 
-async def _run(
+async def _run(  # noqa: PLR0913 - all that `serve` has
     service: Service,
+    health: Health,
     settings: Settings,
     work: Sequence[Assignment],
     around: Surroundings,
@@ -83,6 +88,7 @@ async def _run(
     until_end: bool,
 ) -> None:
     with stop_signals() as signals:
+        looking = _start_beside(health.look())
         told = asyncio.create_task(signals.get())
         ready = asyncio.create_task(_prepare(settings, service, around))
         await asyncio.wait((told, ready), return_when=asyncio.FIRST_COMPLETED)
@@ -91,7 +97,7 @@ async def _run(
             ready.cancel()
             raise KeyboardInterrupt
         ready.result()
-        beside = _beside(settings, work, service, around)
+        beside = [looking, *_beside(settings, work, service, around)]
         drain_seconds = settings.watch.drain_timeout_s
         main = asyncio.create_task(
             until_stopped(service, signals, until_end=until_end, drain_seconds=drain_seconds)

@@ -222,6 +222,7 @@ class WatchSettings(_Section):
 
     stall_after_s: int = Field(ge=1)
     report_every_s: int = Field(ge=1)
+    health_address: Address | None
     drain_timeout_s: int = Field(ge=1)
 
 

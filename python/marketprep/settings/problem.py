@@ -32,6 +32,7 @@ _OF_SECTIONS = ("model_type", "dict_type", "mapping_type")
 #: By the end of a key; what is not here is a topic's name.
 _PATTERNS = {
     "bootstrap_servers": "host:port is needed",
+    "_address": "host:port is needed",
     "url": "an address such as http://minio:9000 is needed",
     "bucket": "a bucket's name is needed: 3 to 63 lower-case letters, digits, dots and hyphens",
     "": "a topic's name is needed: letters, digits, dot, underscore and hyphen",
