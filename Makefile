@@ -73,6 +73,7 @@ bench: develop ## Measure, against the best exact Python in the same run
 	$(BIN)/python -m marketprep simulate files --megabytes 6 simulated/bench
 	$(BIN)/python benches/compare.py simulated/bench/*.jsonl
 	cargo bench --quiet --features bench --bench book
+	PYTHONPATH=tests $(BIN)/python benches/delivery.py
 
 lint: develop ## Check format, lints, types and stubs
 	cargo fmt --check

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from aiokafka import AIOKafkaConsumer, TopicPartition, errors
+from aiokafka.producer import sender
 
 from marketprep.assignment import Assignment
 from marketprep.batch import Message
@@ -14,6 +15,10 @@ from marketprep.outbox import DeliveryError, Outbox, close, new_producer
 from marketprep.settings import Settings
 
 _ABORT_SECONDS = 5
+
+# A commit is answered before it is done everywhere, so the next transaction is often turned away at
+# first. How long a producer waits then, 20 ms, is longer than most transactions take.
+sender.BACKOFF_OVERRIDE = 0.002
 
 #: What a producer raises that cannot be used any more, whatever the reason was.
 _UNUSABLE = (AssertionError, errors.IllegalOperation)
