@@ -100,7 +100,8 @@ def is_transient(error: BaseException) -> bool:
 
 
 # An idempotent producer that has lost its place never finds it again; a new one has none to lose.
-# A time-out is what clients say of brokers that are away for longer than a request may take.
+# A time-out is what clients say of brokers that are away for longer than a request may take, and an
+# illegal state what a consumer says of a partition that its group has just taken away.
 _MENDED_BY_NEW_CLIENTS = (
     errors.KafkaTimeoutError
     | errors.OutOfOrderSequenceNumber
@@ -109,6 +110,7 @@ _MENDED_BY_NEW_CLIENTS = (
     | errors.ConsumerStoppedError
     | errors.InvalidTxnState
     | errors.InvalidProducerIdMapping
+    | errors.IllegalStateError
 )
 
 _JOINED = (

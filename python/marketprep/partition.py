@@ -19,7 +19,7 @@ from marketprep.decoder import Decoder
 from marketprep.delivery import AtLeastOnce, Delivery, ExactlyOnce, Fenced
 from marketprep.kafka import KafkaFailure
 from marketprep.settings import Settings
-from marketprep.watch import Watch
+from marketprep.watch import Watch, stable_end
 
 _COMMITTED_SECONDS = 10
 
@@ -148,8 +148,7 @@ class Partition:
             saved = self._checkpoints.round(next_offset, self.decoder)
         size = sum(map(len, values)) + len(batch.records)
         size += sum(len(message.value or b"") for message in saved)
-        end = self._consumer.last_stable_offset(self.place) or 0
-        is_behind = end - next_offset > len(records)
+        is_behind = stable_end(self._consumer, self.place) - next_offset > len(records)
         return Poll(next_offset, records, timestamps, batch, saved, size, is_behind)
 
     async def lose(self, offset: int) -> None:

@@ -26,7 +26,7 @@ class PartitionManager(ConsumerRebalanceListener):  # type: ignore[misc] # it ha
         self._log = around.log
         self._work: dict[int, asyncio.Task[None]] = {}
         self._open: dict[int, Partition] = {}
-        self._is_assigned = False
+        self._is_assigned = self._is_finishing = False
 
     def assign(self) -> None:
         """Takes the partitions of the assignment."""
@@ -57,15 +57,17 @@ class PartitionManager(ConsumerRebalanceListener):  # type: ignore[misc] # it ha
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """The group gives partitions. No heartbeats are sent before this returns."""
-        self._begin([place.partition for place in assigned])
+        if not self._is_finishing:
+            self._begin([place.partition for place in assigned])
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """The group takes partitions away; it waits until we have let them go."""
-        if revoked:
-            await self._let_go([place.partition for place in revoked])
+        self._is_assigned = False
+        await self._let_go([place.partition for place in revoked])
 
     async def finish(self) -> None:
-        """Returns once all that was read is committed."""
+        """Returns once all that was read is committed. Nothing new is begun any more."""
+        self._is_finishing = True
         await self._let_go(list(self._work))
 
     def _begin(self, numbers: Collection[int]) -> None:

@@ -1,9 +1,25 @@
 """Watching a partition: how far it is behind, and whether it goes on."""
 
 import time
+from contextlib import suppress
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition, errors
+
+
+#: What a consumer raises where it is asked of a partition that is not its own.
+_NOT_ASSIGNED = (AssertionError, errors.IllegalStateError)
+
+
+def stable_end(consumer: AIOKafkaConsumer, place: TopicPartition) -> int:
+    """Up to where a partition can be read, as far as that is known; else 0."""
+    try:
+        end = consumer.last_stable_offset(place)
+        if end is None or end < 0:
+            end = consumer.highwater(place)
+    except _NOT_ASSIGNED:  # a group is about to take it away
+        end = None
+    return end or 0
 
 
 class Watch:
@@ -32,7 +48,7 @@ class Watch:
         once each, that the partition stands still and that it goes on.
         """
         now = time.monotonic()
-        behind = max(0, self._end(read) - done)
+        behind = max(0, read - done, stable_end(self._consumer, self._place) - done)
         before, since = self._moved
         if done != before:
             self._moved = done, now
@@ -46,17 +62,12 @@ class Watch:
         self._tell(done, lag, is_stalled=is_stalled)
         return lag
 
-    def _end(self, read: int) -> int:
-        """The end of the partition as far as it is known."""
-        end = self._consumer.last_stable_offset(self._place)
-        if end is None or end < 0:
-            end = self._consumer.highwater(self._place)
-        return max(read, end or 0)
-
     def _heard_at(self, now: float) -> float:
         """When brokers last answered, by our own clock: the wall's may jump."""
-        stamp = self._consumer.last_poll_timestamp(self._place) or -1
-        if stamp != self._heard[0]:
+        stamp: int | None = None
+        with suppress(*_NOT_ASSIGNED):  # as above
+            stamp = self._consumer.last_poll_timestamp(self._place)
+        if stamp is not None and stamp != self._heard[0]:
             self._heard = stamp, now
         return self._heard[1]
 
