@@ -6,7 +6,6 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition, errors
 
-
 #: What a consumer raises where it is asked of a partition that is not its own.
 _NOT_ASSIGNED = (AssertionError, errors.IllegalStateError)
 
