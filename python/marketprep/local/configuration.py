@@ -1,5 +1,6 @@
 """What Kafka and Kafka Connect are told: their ports, how they keep data, what they log."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 _BROKER = {
@@ -50,14 +51,17 @@ _WORKER = {
 }
 
 
-def write_broker(folder: Path, port: int, controller_port: int) -> Path:
-    """Writes a broker's files of configuration; that of its properties."""
+def write_broker(
+    folder: Path, port: int, controller_port: int, extra: Mapping[str, str] | None = None
+) -> Path:
+    """Writes a broker's files of configuration; that of its properties. `extra` ones win."""
     listeners = f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}"
     properties = _BROKER | {
         "listeners": listeners,
         "advertised.listeners": listeners,
         "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
         "log.dirs": str(folder / "data"),
+        **(extra or {}),
     }
     return _write(folder, properties)
 

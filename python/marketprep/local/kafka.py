@@ -1,6 +1,7 @@
 """A broker of Apache Kafka, in KRaft mode."""
 
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from marketprep.local.configuration import write_broker
@@ -14,14 +15,27 @@ _CLUSTER_ID = "bWFya2V0cHJlcC1sb2NhbA"
 
 
 class LocalKafka(LocalServer):
-    """A real Kafka, for whoever has no cluster."""
+    """A real Kafka, for whoever has no cluster.
+
+    `extra` properties of the broker win over the usual ones, and `format_arguments` are told to
+    the tool that prepares its data folder.
+    """
 
     name = "Kafka"
     section = "local_kafka"
     log_name = "broker.log"
 
-    def __init__(self, settings: LocalKafkaSettings, say: Say) -> None:
+    def __init__(
+        self,
+        settings: LocalKafkaSettings,
+        say: Say,
+        *,
+        extra: Mapping[str, str] | None = None,
+        format_arguments: Sequence[str] = (),
+    ) -> None:
         super().__init__(settings.data_folder, settings.port, say)
+        self._extra = extra
+        self._format_arguments = format_arguments
         self._heap_mb = settings.heap_mb
         self._java = self._jars = ""
 
@@ -32,7 +46,7 @@ class LocalKafka(LocalServer):
         controller_port = port
         while controller_port == port:
             controller_port = self._find_port(0)
-        properties = write_broker(self.folder, port, controller_port)
+        properties = write_broker(self.folder, port, controller_port, self._extra)
         command = java_command(self._java, self._jars, self._heap_mb, self.folder)
         self._format(command, properties)
         return [*command, "kafka.Kafka", str(properties)]
@@ -43,7 +57,10 @@ class LocalKafka(LocalServer):
         self._say("preparing Kafka's data folder")
         tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", _CLUSTER_ID, "-c"]
         done = subprocess.run(  # noqa: S603 - the Java that was found
-            [*command, *tool, str(properties)], capture_output=True, text=True, check=False
+            [*command, *tool, str(properties), *self._format_arguments],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             (self.folder / self.log_name).write_text(done.stdout + done.stderr, encoding="utf-8")
