@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import SecretStr
 
 from conftest import EXCHANGES
 from marketprep import SettingsError, load_settings
@@ -181,7 +182,16 @@ def test_every_section_that_is_none_is_told(tmp_path: Path, section: str) -> Non
         ),
         ("nonsense", 7, "there is no such key: correct or remove it"),
         ("sink.store.url", "minio:9000", "an address such as http://minio:9000 is needed"),
-        ("sink.worker_url", "http://user:secret@connect:8083", "an address such as http://"),
+        (
+            "sink.worker_url",
+            "http://user:secret@connect:8083",
+            "an address such as http://minio:9000 is needed, not 'http://(hidden)@connect:8083'",
+        ),
+        (
+            "kafka.bootstrap_servers",
+            "user:secret@kafka:9092",
+            "host:port is needed, not '(hidden)@kafka:9092'",
+        ),
         ("sink.connectors.ticker.bucket", "Ticker_Data", "a bucket's name is needed: 3 to 63"),
         ("sink.connectors.ticker.flush_size", 0, "1 or more is needed, not 0"),
         ("sink.store.secret_access_key", "abc", "a password does not belong in a file: set MARKET"),
@@ -357,8 +367,8 @@ def test_the_environment_wins_over_files(tmp_path: Path, monkeypatch: pytest.Mon
     assert settings.exchanges["okx"].depth == 5
 
 
-def password_of(settings: Settings) -> str | None:
-    password = settings.kafka.sasl_password
+def password_of(settings: Settings, name: str = "sasl_password") -> str | None:
+    password: SecretStr | None = getattr(settings.kafka, name)
     return password.get_secret_value() if password else None
 
 
@@ -503,23 +513,26 @@ def test_a_password_of_the_environment_stays_hidden(monkeypatch: pytest.MonkeyPa
     assert SECRET not in repr(failure().problems)
 
 
-def test_a_password_is_read_from_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["sasl_password", "key_password"])
+def test_a_password_is_read_from_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     file = tmp_path / "password"
-    folder = config(tmp_path, {"kafka": SASL | {"sasl_password_file": str(file)}})
-    needed = "config.yml: kafka.sasl_password: is needed for SASL_SSL: set it"
-    missing = f"config.yml: kafka.sasl_password_file: {file}: No such file or directory: correct it"
-    assert problems(folder) == [missing, needed]
+    folder = config(tmp_path, {"kafka": {f"{name}_file": str(file)}})
+    key = f"kafka.{name}_file"
+    missing = f"config.yml: {key}: {file}: No such file or directory: correct it"
+    assert problems(folder) == [missing]
     file.write_bytes(b"\xff")
     assert problems(folder)[0].endswith(f"{file}: not UTF-8: correct it")
     file.write_text("\n")
     assert problems(folder)[0].endswith(f"{file}: is empty: correct it")
     file.write_text(f"{SECRET}\n")
     loaded = read_settings(folder)
-    assert password_of(loaded.settings) == SECRET
-    assert ("kafka.sasl_password", "(hidden)", str(file)) in shown(loaded)
+    assert password_of(loaded.settings, name) == SECRET
+    assert (f"kafka.{name}", "(hidden)", str(file)) in shown(loaded)
     assert SECRET not in repr(loaded)
-    monkeypatch.setenv("MARKETPREP_KAFKA_SASL_PASSWORD", "0123")
-    assert password_of(load_settings(folder)) == "0123"
+    monkeypatch.setenv(f"MARKETPREP_KAFKA_{name.upper()}", "0123")
+    assert password_of(load_settings(folder), name) == "0123"
 
 
 # What must agree

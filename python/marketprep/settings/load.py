@@ -19,6 +19,9 @@ FILES = ("config.yml", "exchanges.yml", "sink.yml")
 #: Keys whose values are texts, whatever they look like in the environment.
 _TEXTS = ("_id", "username", "password", "file", "folder", "input", "output", "suffix", "servers")
 
+#: What a file may have that is named by the key with _file at its end.
+_SECRETS = ("kafka.sasl_password", "kafka.key_password", "sink.store.secret_access_key")
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -128,7 +131,7 @@ class _Reading:
         self.origins[key] = origin
 
     def done(self) -> Loaded:
-        for key in ("kafka.sasl_password", "sink.store.secret_access_key"):
+        for key in _SECRETS:
             self._read_secret(key)
         self.problems += check(self.content, self.origin)
         try:

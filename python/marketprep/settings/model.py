@@ -61,7 +61,7 @@ def as_path(value: object) -> object:
 
 Address = Annotated[
     str,
-    StringConstraints(pattern=r"^[^\s,/]+:[0-9]{1,5}$"),
+    StringConstraints(pattern=r"^[^\s,/@]+:[0-9]{1,5}$"),
     AfterValidator(_with_possible_port),
 ]
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(_split)]
@@ -140,6 +140,7 @@ class KafkaSettings(_Section):
     certificate_file: FilePath | None
     key_file: FilePath | None
     key_password: Secret | None
+    key_password_file: FilePath | None
 
 
 class LaneTopics(_Section):

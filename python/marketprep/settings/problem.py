@@ -1,5 +1,6 @@
 """What is wrong with settings: where, what, and what to do about it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,8 @@ class SettingsError(Exception):
 #: What keys of Kafka Connect have in their names if they may have a secret in their values.
 _SECRET_WORDS = ("password", "secret", "token", "jaas", "credential")
 
+_LOGIN = re.compile(r"^(\w+://)?.*@", re.DOTALL)
+
 
 def is_secret(key: str) -> bool:
     """Whether the value of a key must never be shown."""
@@ -75,6 +78,8 @@ def given(value: object, *, hides_text: bool = False) -> str:
     kinds: dict[type, str] = {type(None): "null", list: "a list", dict: "keys with values"}
     if hides_text:
         kinds[str] = "a text"
+    if isinstance(value, str):  # what stands before an address may be a user and a password
+        value = _LOGIN.sub(r"\1(hidden)@", value)
     return kinds.get(type(value)) or repr(value)
 
 
