@@ -2,13 +2,14 @@
 
 import logging
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
 from aiokafka import errors
 from aiokafka.admin import AIOKafkaAdminClient
 
+from marketprep import tls
 from marketprep.settings import KafkaSettings
 
 
@@ -17,7 +18,10 @@ class KafkaFailure(Exception):  # noqa: N818 - the error that a user sees; "Erro
 
 
 def connection(settings: KafkaSettings) -> dict[str, Any]:
-    """The arguments that every client of aiokafka takes."""
+    """The arguments that every client of aiokafka takes.
+
+    Raises KafkaFailure if files of certificates cannot be used.
+    """
     arguments: dict[str, Any] = {
         "bootstrap_servers": list(settings.bootstrap_servers),
         "client_id": settings.client_id,
@@ -25,7 +29,10 @@ def connection(settings: KafkaSettings) -> dict[str, Any]:
         "security_protocol": settings.security_protocol,
     }
     if settings.security_protocol in ("SSL", "SASL_SSL"):
-        arguments["ssl_context"] = _ssl_context(settings)
+        try:
+            arguments["ssl_context"] = tls.context(settings)
+        except tls.TlsError as error:
+            raise KafkaFailure(str(error)) from None
     if settings.sasl_mechanism:
         arguments["sasl_mechanism"] = settings.sasl_mechanism
         arguments["sasl_plain_username"] = settings.sasl_username
@@ -34,52 +41,85 @@ def connection(settings: KafkaSettings) -> dict[str, Any]:
     return arguments
 
 
-def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_file)
-        if settings.certificate_file:
-            password = settings.key_password.get_secret_value() if settings.key_password else None
-            context.load_cert_chain(settings.certificate_file, settings.key_file, password)
-    except OSError as error:  # ssl.SSLError is one
-        raise KafkaFailure(
-            f"The certificates of kafka.ca_file, certificate_file and key_file cannot be used: "
-            f"{error.strerror or error}. PEM files are needed."
-        ) from None
-    return context
-
-
 @asynccontextmanager
 async def admin(settings: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClient]:
     """A client that looks after topics. Raises KafkaFailure if no broker lets us in."""
     client = AIOKafkaAdminClient(**connection(settings))
-    try:
-        with _Listening() as heard:
-            try:
-                await client.start()
-            except errors.KafkaConnectionError as error:
-                raise heard.error or error from None
-        yield client
-    except (errors.KafkaError, OSError) as error:
-        raise KafkaFailure(explain(error, settings)) from error
-    finally:
-        await client.close()
+    is_let_in = False
+    with _Listening() as heard:
+        try:
+            await client.start()
+            is_let_in = True
+            yield client
+        except (errors.KafkaConnectionError, errors.NodeNotReadyError) as error:
+            cause = heard.error or error
+            if not is_let_in and _weight(cause) == _CLOSED:
+                text = _CLOSED_AT_ONCE.format(
+                    servers=", ".join(settings.bootstrap_servers),
+                    protocol=settings.security_protocol,
+                )
+                raise KafkaFailure(text) from error
+            raise KafkaFailure(explain(cause, settings)) from error
+        except (errors.KafkaError, OSError) as error:
+            raise KafkaFailure(explain(error, settings)) from error
+        finally:
+            await client.close()
+
+
+_CLOSED_AT_ONCE = (
+    "Kafka at {servers} closes connections at once: kafka.security_protocol {protocol} is not that "
+    "of its port, so set the right one of PLAINTEXT, SSL, SASL_PLAINTEXT and SASL_SSL."
+)
+
+# How much errors of a first connection tell: that nobody is there, or somebody who does not like
+# what we say, or why.
+_NOBODY, _CLOSED, _TOLD = range(3)
+
+
+def _weight(error: BaseException | None) -> int:
+    chain = list(_chain(error))
+    if any(isinstance(one, ssl.SSLError) for one in chain):
+        return _TOLD
+    if any(isinstance(one, EOFError | ConnectionResetError) for one in chain):
+        return _CLOSED
+    is_of_kafka = isinstance(error, errors.KafkaError)
+    return _TOLD if is_of_kafka and not isinstance(error, errors.KafkaConnectionError) else _NOBODY
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and what it came of."""
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _is_no_login(record: logging.LogRecord) -> bool:
+    arguments = record.args if isinstance(record.args, tuple) else ()
+    return not any(type(argument).__name__.startswith("Sasl") for argument in arguments)
+
+
+# At debug level aiokafka logs every request, and passwords are in those of a login.
+logging.getLogger("aiokafka.conn").addFilter(_is_no_login)
 
 
 class _Listening(logging.Filter):
-    """Keeps aiokafka's log of a first connection to itself, and the error that it told there.
+    """Keeps aiokafka's log of its connections to itself, and the error that tells most there.
 
     What is raised says no more than that no broker could be reached.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.error: errors.KafkaError | None = None
+        self.error: BaseException | None = None
 
     def filter(self, record: logging.LogRecord) -> bool:
         arguments = record.args if isinstance(record.args, tuple) else ()
         for argument in arguments:
-            if isinstance(argument, errors.KafkaError):
-                self.error = argument
+            if not isinstance(argument, errors.KafkaError | OSError):
+                continue
+            error: BaseException = argument
+            if self.error is None or _weight(error) > _weight(self.error):
+                self.error = error
         return False
 
     def __enter__(self) -> Self:
@@ -129,19 +169,46 @@ LOST_MEMBERSHIP = (
 _EXPLANATIONS = (
     (
         errors.AuthenticationFailedError | errors.SaslAuthenticationFailed,
-        "Kafka at {servers} refuses the user or password: check kafka.sasl_username.",
+        (
+            "Kafka at {servers} refuses {user} or the password: correct kafka.sasl_username, "
+            "kafka.sasl_password or, if it knows neither by this one, kafka.sasl_mechanism."
+        ),
     ),
     (
         errors.UnsupportedSaslMechanismError,
-        "Kafka at {servers} does not know kafka.sasl_mechanism: choose one that it has.",
+        (
+            "Kafka at {servers} does not take {mechanism}: set kafka.sasl_mechanism to one that "
+            "its port has."
+        ),
+    ),
+    (
+        errors.IllegalSaslStateError,
+        (
+            "Kafka at {servers} asks for no password: set kafka.security_protocol to PLAINTEXT or "
+            "SSL, or name a port that asks for one."
+        ),
     ),
     (
         errors.TopicAuthorizationFailedError,
-        "Kafka denies access to the topic {topic}: give the user the right.",
+        "Kafka denies {user} the topic {topic}: grant {operation} on it.",
     ),
     (
         errors.GroupAuthorizationFailedError,
-        "Kafka denies access to the consumer group ({error}): give the user the right.",
+        "Kafka denies {user} the consumer group {said}: grant Read on it.",
+    ),
+    (
+        errors.TransactionalIdAuthorizationFailed,
+        (
+            "Kafka denies {user} a transactional id ({said}): grant Write and Describe on all that "
+            "begin with {prefix} (kafka.transactional_id_prefix)."
+        ),
+    ),
+    (
+        errors.ClusterAuthorizationFailedError,
+        (
+            "Kafka denies {user} the cluster: grant IdempotentWrite on it, or Write on the topics "
+            "that are produced to."
+        ),
     ),
     (
         errors.UnknownTopicOrPartitionError,
@@ -168,12 +235,39 @@ _EXPLANATIONS = (
 
 
 def explain(error: BaseException, settings: KafkaSettings, topic: str | None = None) -> str:
-    """A sentence for people: what is wrong, and what they can do about it."""
+    """A sentence for people: what is wrong, and what they can do about it.
+
+    `topic` is the one that was produced to.
+    """
+    for cause in _chain(error):
+        if isinstance(cause, ssl.SSLError):
+            return tls.explain(cause, settings)
     text = next(text for kinds, text in _EXPLANATIONS if isinstance(error, kinds))
-    said = ", ".join(map(str, error.args)) if isinstance(error, errors.KafkaError) else str(error)
+    said = ", ".join(map(_text, error.args)) if isinstance(error, errors.KafkaError) else str(error)
     said = said.strip().partition("\n")[0]
     return text.format(
         servers=", ".join(settings.bootstrap_servers),
         topic=topic or said or "that was asked for",
+        operation="Write" if topic else "Read, or Write if it is produced to,",
+        said=said or "that was asked for",
+        user=user(settings),
+        mechanism=settings.sasl_mechanism,
+        prefix=settings.transactional_id_prefix,
         error=f"{type(error).__name__}: {said}" if said else type(error).__name__,
     )
+
+
+def _text(argument: object) -> str:
+    """What an argument of an error says: names may be several."""
+    if isinstance(argument, set | frozenset | list | tuple):
+        return ", ".join(sorted(map(str, argument)))
+    return str(argument)
+
+
+def user(settings: KafkaSettings) -> str:
+    """Who we are to the brokers, in words."""
+    if settings.security_protocol.startswith("SASL"):
+        return f"the user {settings.sasl_username}"
+    if settings.security_protocol == "SSL" and settings.certificate_file:
+        return f"the owner of {settings.certificate_file}"
+    return "users without a name"

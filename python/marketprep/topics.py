@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from aiokafka import errors
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.protocol.metadata import MetadataRequest
 
 from marketprep.assignment import Assignment
-from marketprep.kafka import KafkaFailure
-from marketprep.settings import Settings
+from marketprep.kafka import KafkaFailure, user
+from marketprep.settings import KafkaSettings, Settings
 
 #: How many replicas a topic gets where the settings say nothing and there are brokers enough.
 _USUAL_REPLICATION = 3
@@ -118,10 +119,13 @@ def check(topics: Sequence[Topic], found: Mapping[str, Found], settings: Setting
     """Raises KafkaFailure if any is missing or has other partitions than the settings say."""
     problems = list(differences(topics, found, settings, replication=False))
     if absent := [topic.name for topic in missing(topics, found)]:
+        # of what a user may not look at, brokers say nothing
+        is_anybody = settings.kafka.security_protocol == "PLAINTEXT"
+        hidden = "" if is_anybody else f", or {user(settings.kafka)} has no right to Describe it"
         problems.append(
-            f"There is no topic {', '.join(absent)}: `marketprep topics create`, with the same "
-            "--setting and --bootstrap-servers, makes what is missing; or topics.… in the settings "
-            "names others."
+            f"There is no topic {', '.join(absent)}{hidden}: `marketprep topics create`, with the "
+            "same --setting and --bootstrap-servers, makes what is missing; or topics.… in the "
+            "settings names others."
         )
     if problems:
         raise KafkaFailure("\n".join(problems))
@@ -156,12 +160,12 @@ async def create(
                 for topic in new
             ]
         )
-        _check(response.topic_errors, allowed=(errors.TopicAlreadyExistsError,))
+        _check(response.topic_errors, settings.kafka, allowed=(errors.TopicAlreadyExistsError,))
     if smaller:
         wants = {topic.name: NewPartitions(topic.partitions) for topic in smaller}
         response = await client.create_partitions(wants)
-        _check(response.topic_errors)
-    await _wait_for(client, topics)
+        _check(response.topic_errors, settings.kafka)
+    await _wait_for(client, topics, settings.kafka)
     done = [(topic.name, f"created with {topic.partitions} partitions") for topic in new]
     for topic in smaller:
         before = found[topic.name].partitions
@@ -192,13 +196,22 @@ def _is_smaller(topic: Topic, found: Mapping[str, Found]) -> bool:
 
 
 def _check(
-    topic_errors: Iterable[tuple[str, int, str]], allowed: tuple[type[Exception], ...] = ()
+    topic_errors: Iterable[tuple[str, int, str]],
+    settings: KafkaSettings,
+    allowed: tuple[type[Exception], ...] = (),
 ) -> None:
-    problems = []
+    denied, problems = [], []
     for name, code, message in topic_errors:
         error = errors.for_code(code)
-        if error is not errors.NoError and error not in allowed:
+        if error in (errors.TopicAuthorizationFailedError, errors.ClusterAuthorizationFailedError):
+            denied.append(name)
+        elif error is not errors.NoError and error not in allowed:
             problems.append(f"{name} could not be made: {message or error.__name__}")
+    if denied:
+        problems.append(
+            f"Kafka denies {user(settings)} to make {', '.join(sorted(denied))}: grant Create (for "
+            "more partitions, Alter) on these topics, or Describe if they are there already."
+        )
     if problems:
         raise KafkaFailure("\n".join(problems))
 
@@ -214,15 +227,23 @@ async def wait_for_groups(client: AIOKafkaAdminClient, group_ids: Iterable[str])
                 await asyncio.sleep(0.05)
 
 
-async def _wait_for(client: AIOKafkaAdminClient, topics: list[Topic]) -> None:
+async def _wait_for(
+    client: AIOKafkaAdminClient, topics: list[Topic], settings: KafkaSettings
+) -> None:
     """Waits until the brokers have told each other of the topics, and every partition is led."""
     try:
         async with asyncio.timeout(_APPEAR_SECONDS):
             names = {topic.name: topic.partitions for topic in topics}
             while True:
+                rows = await _describe(client, names)
+                if hidden := [row["topic"] for row in rows if _is_hidden(row)]:
+                    raise KafkaFailure(
+                        f"Kafka denies {user(settings)} a look at {', '.join(sorted(hidden))}: "
+                        "grant Describe on these topics, which Read and Write include."
+                    )
                 led = {
                     row["topic"]: sum(part["leader"] >= 0 for part in row["partitions"])
-                    for row in await client.describe_topics()
+                    for row in rows
                 }
                 if all(led.get(name, 0) >= count for name, count in names.items()):
                     return
@@ -230,3 +251,15 @@ async def _wait_for(client: AIOKafkaAdminClient, topics: list[Topic]) -> None:
     except TimeoutError:
         text = f"The topics were created, but after {_APPEAR_SECONDS} s some have no leader yet."
         raise KafkaFailure(f"{text} Look at the brokers' logs.") from None
+
+
+async def _describe(client: AIOKafkaAdminClient, names: Iterable[str]) -> list[dict[str, Any]]:
+    """Topics by name, which creates none. Of those without rights, too, there is a row."""
+    request = MetadataRequest(list(names), allow_auto_topic_creation=False)
+    response = await client._send_request(request)  # noqa: SLF001 - what is public may create them
+    rows: list[dict[str, Any]] = response.to_object()["topics"]
+    return rows
+
+
+def _is_hidden(row: dict[str, Any]) -> bool:
+    return errors.for_code(row["error_code"]) is errors.TopicAuthorizationFailedError
