@@ -9,7 +9,7 @@ MINIO := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/marketprep/minio/minio
 MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
 
 .DEFAULT_GOAL := help
-.PHONY: help develop run local connect-plugin minio test test-rust test-connect test-python bench lint format wheel clean
+.PHONY: help develop run local connect-plugin minio test test-rust test-connect test-python bench lint audit format wheel clean
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,10 @@ lint: develop ## Check format, lints, types and stubs
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest marketprep._core
 	@if command -v mvn >/dev/null; then cd connect && mvn --quiet --batch-mode -Dstyle.color=never spotless:check; fi
+
+audit: develop ## Look for bad licences and known faults in dependencies; tells what it cannot look at
+	@$(BIN)/python -m pip install --quiet --group audit
+	@$(BIN)/python .ci/audit.py
 
 format: develop ## Put the sources into their standard form
 	cargo fmt
