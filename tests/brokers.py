@@ -3,7 +3,7 @@
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -17,7 +17,8 @@ from marketprep.settings.model import LocalKafkaSettings
 
 _HEAP_MB = 320
 
-#: What differs from a broker of the service's own: quick decisions about who is gone. Nothing is deleted, so that all that went in and came out can be counted.
+#: What differs from a broker of the service's own: it is decided soon who is gone, and nothing is
+#: deleted, so that all that went in and came out can be counted.
 _PROPERTIES = {
     "broker.heartbeat.interval.ms": "500",
     "broker.session.timeout.ms": "3000",
@@ -47,7 +48,8 @@ class Broker(LocalKafka):
         }
         settings = LocalKafkaSettings(folder=folder, port=port, heap_mb=_HEAP_MB)
         super().__init__(settings, lambda _: None, properties)
-        self.number = number
+        #: For people.
+        self.title = f"broker {number}"
 
     def _answers(self, port: int) -> bool:
         del port  # it answers only once others are there, so nobody waits for one alone
@@ -112,8 +114,8 @@ class Brokers:
     def __len__(self) -> int:
         return len(self._brokers)
 
-    def __getitem__(self, number: int) -> Broker:
-        return self._brokers[number]
+    def __iter__(self) -> Iterator[Broker]:
+        return iter(self._brokers)
 
     def start(self) -> None:
         """Starts all that do not run, and does not wait for them."""

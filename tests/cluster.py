@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -54,7 +54,7 @@ class Cluster:
         self.setting = folder / "setting"
         self.setting.mkdir()
         self.configure()
-        self.admin = AdminClient({"bootstrap.servers": address})
+        self.admin = AdminClient({"bootstrap.servers": address, "log_level": 0})
         self._processes: list[subprocess.Popen[bytes]] = []
         self._producers: dict[str, Producer] = {}
 
@@ -168,6 +168,10 @@ class Cluster:
 
     def consume(self, topic: str, partition: int) -> list[Message]:
         """All messages of a partition that a reader of committed transactions sees."""
+        return list(self.messages(topic, partition))
+
+    def messages(self, topic: str, partition: int) -> Iterator[Message]:
+        """The same, one by one."""
         consumer = Consumer(
             {
                 "bootstrap.servers": self.address,
@@ -180,14 +184,13 @@ class Cluster:
             }
         )
         consumer.assign([TopicPartition(topic, partition, 0)])
-        messages: list[Message] = []
         while True:
             message = consumer.poll(30)
             assert message is not None, f"{topic} cannot be read"
             if message.error():
                 consumer.close()
-                return messages
-            messages.append(message)
+                return
+            yield message
 
     def records(self, exchange: str, kind: Kind) -> list[bytes]:
         """The records of an exchange, byte for byte as they stand in their arrays."""
