@@ -8,8 +8,13 @@ SINK_JAR := python/marketprep/local/marketprep-s3-sink.jar
 MINIO := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/marketprep/minio/minio
 MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
 
+# How long a soak lasts, and what else it is told: see tests/soak.py --help.
+MINUTES ?= 20
+SOAK ?=
+
 .DEFAULT_GOAL := help
 .PHONY: help develop run local connect-plugin minio test test-rust test-connect test-python bench lint audit format wheel clean
+.PHONY: help develop run local connect-plugin minio test test-rust test-connect test-python soak bench lint format wheel clean
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +72,9 @@ test-rust:
 
 test-python: develop
 	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --benchmark-disable
+
+soak: develop ## Put load and faults on the service for MINUTES=20, and account for every record
+	$(BIN)/python tests/soak.py --minutes $(MINUTES) --rate half $(SOAK)
 
 bench: develop ## Measure, against the best exact Python in the same run
 	$(BIN)/python -m pytest benches --benchmark-columns=median,stddev --benchmark-max-time=0.3

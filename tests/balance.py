@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,6 +15,9 @@ from marketprep import Decoder
 from traffic import Pair
 
 _CHUNK_BYTES = 2 << 20
+
+_WRONG = ("lost", "doubled", "misplaced", "different")
+_COUNTS = ("expected", "seen", *_WRONG)
 
 
 @dataclass(frozen=True)
@@ -34,17 +37,17 @@ class Account:
     misplaced: int
     #: Seen, but never expected.
     different: int
-    #: Where the first ones that are lost or different stand among those expected or seen.
+    #: Where the first ones stand: lost ones among those expected, others among those seen.
     examples: dict[str, list[int]] = field(default_factory=dict)
 
-    @property
-    def is_exact(self) -> bool:
-        return not (self.lost or self.doubled or self.misplaced or self.different)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether nothing is wrong but that something came twice."""
-        return not (self.lost or self.misplaced or self.different)
+    def problems(self) -> list[str]:
+        """What should not be, a sentence each."""
+        return [
+            f"{self.exchange} {self.kind}: {self.what}: {name} {count}, e.g. at {places}"
+            for name in _WRONG
+            if (count := getattr(self, name))
+            for places in [self.examples.get(name)]
+        ]
 
 
 class _Expected(NamedTuple):
@@ -87,9 +90,26 @@ def account(exchange: str, kind: str, what: str, expected: array[int], seen: arr
         different,
         {
             "lost": [place for place, one in enumerate(expected) if one in missing][:5],
+            "doubled": [place for place, one in enumerate(seen) if one in surplus][:5],
             "different": [place for place, one in enumerate(seen) if one not in wanted][:5],
         },
     )
+
+
+def table(found: Iterable[Account]) -> str:
+    """Accounts for people, and their sums."""
+    lines = [f"{'exchange':10}{'kind':11}{'what':13}" + "".join(f"{name:>11}" for name in _COUNTS)]
+    sums: dict[str, Counter[str]] = {}
+    for one in found:
+        counts = {name: getattr(one, name) for name in _COUNTS}
+        lines.append(f"{one.exchange:10}{one.kind:11}{one.what:13}{_cells(counts)}")
+        sums.setdefault(one.what, Counter()).update(counts)
+    lines += [f"{'all':21}{what:13}{_cells(counts)}" for what, counts in sums.items()]
+    return "\n".join(lines)
+
+
+def _cells(counts: Mapping[str, int]) -> str:
+    return "".join(f"{counts[name]:11}" for name in _COUNTS)
 
 
 def _misplaced(expected: array[int], seen: array[int]) -> int:

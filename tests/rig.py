@@ -3,7 +3,7 @@
 import random
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -226,6 +226,17 @@ class Rig:
         """What has become of everything by now."""
         fed = self.traffic.fed
         return [one for pair in self.work.pairs for one in accounts(self.cluster, pair, fed[pair])]
+
+    def problems(self, found: Iterable[Account]) -> list[str]:
+        """What should not have happened, a sentence each."""
+        problems = [problem for one in found for problem in one.problems()]
+        for end in self.ends:
+            code = {"kill": -9, "rival": 1}.get(end.cause or "", 0)
+            if end.cause is None or end.code != code:
+                cause = end.cause or "by itself"
+                problems.append(f"{end.worker} has ended ({cause}) with {end.code}: {end.told}")
+        never = (strike for strike in self.strikes if strike.recovery is None)
+        return [*problems, *(f"no recovery from {one.fault} at {one.began:.0f} s" for one in never)]
 
     def summary(self) -> dict[str, Any]:
         """What happened, for programs."""

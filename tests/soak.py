@@ -9,7 +9,7 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import mkdtemp
@@ -17,7 +17,7 @@ from typing import Any, get_args
 
 import click
 
-from balance import Account
+from balance import Account, table
 from brokers import Brokers
 from faults import FAULTS, possible
 from faulty_service import BUGS
@@ -54,27 +54,9 @@ class Outcome:
     """What has come of it."""
 
     accounts: list[Account]
+    #: What should not have happened.
+    problems: list[str]
     summary: dict[str, Any]
-
-    def problems(self) -> list[str]:
-        """What should not have happened."""
-        found = [
-            f"{one.exchange} {one.kind}: {one.what}: {name} {count}, e.g. {one.examples}"
-            for one in self.accounts
-            for name in ("lost", "doubled", "misplaced", "different")
-            if (count := getattr(one, name))
-        ]
-        for end in self.summary["ends"]:
-            wanted = {"kill": -9, "rival": 1}.get(end["cause"], 0)
-            if end["cause"] is None or end["code"] != wanted:
-                cause = end["cause"] or "by itself"
-                found.append(f"{end['worker']} ended ({cause}) with {end['code']}: {end['told']}")
-        found += [
-            f"no recovery from {strike['fault']} at {strike['began']:.0f} s"
-            for strike in self.summary["strikes"]
-            if strike["recovery"] is None
-        ]
-        return found
 
 
 def soak(options: Options, folder: Path) -> Outcome:
@@ -92,7 +74,7 @@ def soak(options: Options, folder: Path) -> Outcome:
             _strike_until(rig, options)
             found = rig.settle()
             summary = {"measured": measured, "rate": rate, **rig.summary()}
-    return Outcome(found, summary)
+            return Outcome(found, rig.problems(found), summary)
 
 
 def _strike_until(rig: Rig, options: Options) -> None:
@@ -133,23 +115,6 @@ def measure(brokers: Brokers, folder: Path, work: Work) -> float:
 
 
 # What it tells
-
-
-def table(found: Iterable[Account]) -> str:
-    """The accounts for people."""
-    counts = ("expected", "seen", "lost", "doubled", "misplaced", "different")
-    lines = [f"{'exchange':10}{'kind':11}{'what':13}" + "".join(f"{name:>11}" for name in counts)]
-    totals: dict[str, list[int]] = {}
-    for one in found:
-        values = [getattr(one, name) for name in counts]
-        lines.append(
-            f"{one.exchange:10}{one.kind:11}{one.what:13}" + "".join(f"{n:11}" for n in values)
-        )
-        sums = totals.setdefault(one.what, [0] * len(counts))
-        totals[one.what] = [left + right for left, right in zip(sums, values, strict=True)]
-    for what, values in totals.items():
-        lines.append(f"{'all':21}{what:13}" + "".join(f"{n:11}" for n in values))
-    return "\n".join(lines)
 
 
 def faults_told(summary: dict[str, Any]) -> str:
@@ -203,7 +168,7 @@ def report(outcome: Outcome) -> None:
     click.echo(
         f"{summary['messages']} messages, {summary['items']} items in {summary['seconds']:.0f} s"
     )
-    for problem in outcome.problems():
+    for problem in outcome.problems:
         click.echo(f"PROBLEM {problem}")
 
 
@@ -222,10 +187,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             outcome = soak(options, folder)
             report(outcome)
-            is_good = not outcome.problems()
+            is_good = not outcome.problems
             content = outcome.summary | {
                 "accounts": [asdict(one) for one in outcome.accounts],
-                "problems": outcome.problems(),
+                "problems": outcome.problems,
             }
             parsed.summary.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
             click.echo(f"{'good' if is_good else 'NOT GOOD'}; all figures: {parsed.summary}")
