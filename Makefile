@@ -13,8 +13,7 @@ MINUTES ?= 20
 SOAK ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help develop run local connect-plugin minio test test-rust test-connect test-python bench lint audit format wheel clean
-.PHONY: help develop run local connect-plugin minio test test-rust test-connect test-python soak bench lint format wheel clean
+.PHONY: help develop run local connect-plugin minio test test-rust test-connect test-python soak bench lint audit format wheel clean
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -3,7 +3,7 @@
 import random
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Self
@@ -47,7 +47,7 @@ class Broker(LocalKafka):
             **extra,
         }
         settings = LocalKafkaSettings(folder=folder, port=port, heap_mb=_HEAP_MB)
-        super().__init__(settings, lambda _: None, properties)
+        super().__init__(settings, lambda _: None, extra=properties)
         #: For people.
         self.title = f"broker {number}"
 
@@ -84,18 +84,22 @@ class Broker(LocalKafka):
 class Brokers:
     """A cluster that runs while the context lasts, to be used in the main thread as its servers."""
 
-    def __init__(self, folder: Path, count: int = 3) -> None:
+    def __init__(
+        self, folder: Path, count: int = 3, extra: Mapping[str, str] | None = None
+    ) -> None:
         ports = _free_ports(2 * count)
         pairs = list(zip(ports[::2], ports[1::2], strict=True))
         self.address = ",".join(f"127.0.0.1:{port}" for port, _ in pairs)
-        extra = _PROPERTIES | {
+        properties = _PROPERTIES | {
             "min.insync.replicas": str(min(count, 2)),
             "offsets.topic.replication.factor": str(min(count, 3)),
             "transaction.state.log.min.isr": str(min(count, 2)),
             "transaction.state.log.replication.factor": str(min(count, 3)),
+            **(extra or {}),
         }
         self._brokers = [
-            Broker(number, pairs, folder / f"broker-{number}", extra) for number in range(count)
+            Broker(number, pairs, folder / f"broker-{number}", properties)
+            for number in range(count)
         ]
         self.admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
 
@@ -160,8 +164,9 @@ class Brokers:
         return self._owner("__consumer_offsets", group_id)
 
     def _owner(self, topic: str, text: str) -> Broker:
-        found = self.admin.list_topics(topic, timeout=30)
-        return self.leader(topic, _java_hash(text) % len(found.topics[topic].partitions))
+        count = len(self.admin.list_topics(topic, timeout=30).topics[topic].partitions)
+        assert count, f"there is no topic {topic}: nobody has used it yet"
+        return self.leader(topic, _java_hash(text) % count)
 
 
 def _java_hash(text: str) -> int:

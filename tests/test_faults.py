@@ -4,14 +4,22 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from confluent_kafka import TopicPartition
+from confluent_kafka.admin._acl import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+)
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
-from balance import accounts, table
+from balance import Account, accounts, table
 from brokers import Brokers
-from cluster import Cluster, wait_for_line
+from cluster import Cluster, wait_for_line, wait_until
 from conftest import FIXTURES, lines_of
 from faults import FAULTS
 from rig import Rig, Sharing, Work
@@ -20,13 +28,22 @@ from traffic import Pair, Traffic
 #: How long all brokers are away.
 OUTAGE_SECONDS = float(os.environ.get("MARKETPREP_TEST_OUTAGE_S", "20"))
 
-#: Kept books, whole ones and tickers, in all regions.
+#: Kept books, whole ones and tickers, of one region.
 PAIRS: tuple[Pair, ...] = (
     ("okx", "orderbook"),
-    ("upbit", "ticker"),
-    ("korbit", "orderbook"),
-    ("kraken", "orderbook"),
+    ("okx", "ticker"),
+    ("gateio", "orderbook"),
+    ("bybit", "ticker"),
 )
+
+#: Where one is enough.
+PAIR: Pair = ("upbit", "ticker")
+
+#: Everything is allowed until a test denies something.
+AUTHORIZER = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "true",
+}
 
 RATE = 400
 
@@ -100,24 +117,101 @@ def test_a_full_disk_for_logs(brokers: Brokers, tmp_path: Path) -> None:
 
 
 def test_a_topic_of_outputs_that_goes_away(brokers: Brokers, tmp_path: Path) -> None:
+    """The service says so, waits, and goes on once it is there again."""
     with Cluster(brokers.address, tmp_path) as cluster:
+        cluster.configure(kafka={"request_timeout_ms": 3000})
         cluster.create_topics()
-        pair: Pair = ("upbit", "ticker")
-        topics, _ = cluster.of(*pair)
-        service = cluster.start("run", "--exchange", "upbit", "--kind", "ticker")
+        topics, partition = cluster.of(*PAIR)
+        service = cluster.start("run", "--exchange", PAIR[0], "--kind", PAIR[1])
         wait_for_line(service, b"partitions assigned")
         cluster.admin.delete_topics([topics.output])[topics.output].result()
-        traffic = Traffic(cluster, [pair], RATE)
+        traffic = Traffic(cluster, [PAIR], RATE)
+        traffic.send(RATE)
+        wait_for_line(service, b"is not there: `marketprep topics create` makes it")
+        cluster.create_topics()
+        wait_until(lambda: cluster.end(topics.output, partition) > 0, "output")
+        service.send_signal(signal.SIGTERM)
+        _, told = service.communicate(timeout=60)
+        assert (service.returncode, b"Traceback" in told) == (0, False)
+        settled(cluster, traffic)
+
+
+def test_a_topic_of_outputs_that_may_not_be_written(tmp_path: Path) -> None:
+    """The service ends with a sentence, and nothing is committed that was not sent."""
+    with (
+        Brokers(tmp_path / "brokers", 1, AUTHORIZER) as brokers,
+        Cluster(brokers.address, tmp_path) as cluster,
+    ):
+        cluster.create_topics()
+        topics, _ = cluster.of(*PAIR)
+        traffic = Traffic(cluster, [PAIR], RATE)
+        traffic.send(RATE)
+        cluster.run_until_end("--exchange", PAIR[0], "--kind", PAIR[1])
+        service = cluster.start("run", "--exchange", PAIR[0], "--kind", PAIR[1])
+        wait_for_line(service, b"partitions assigned")
+        allow = rule(AclOperation.ALL, AclPermissionType.ALLOW, topics.output)
+        deny = rule(AclOperation.WRITE, AclPermissionType.DENY, topics.output)
+        rules = [AclBinding(**allow), AclBinding(**deny)]
+        for made in brokers.admin.create_acls(rules).values():
+            made.result()
         traffic.send(RATE)
         _, told = service.communicate(timeout=60)
         assert service.returncode == 1
-        assert f"The topic {topics.output} is not there".encode() in told
         assert b"Traceback" not in told
-        cluster.create_topics()
-        cluster.run_until_end("--exchange", "upbit", "--kind", "ticker")
-        found = accounts(cluster, pair, traffic.fed[pair])
+        assert topics.output in told.decode().splitlines()[-1]
+        for gone in brokers.admin.delete_acls([AclBindingFilter(**deny)]).values():
+            gone.result()
+        settled(cluster, traffic)
+
+
+def rule(operation: AclOperation, permission: AclPermissionType, topic: str) -> dict[str, Any]:
+    """For everybody."""
+    return {
+        "restype": ResourceType.TOPIC,
+        "name": topic,
+        "resource_pattern_type": ResourcePatternType.LITERAL,
+        "principal": "User:*",
+        "host": "*",
+        "operation": operation,
+        "permission_type": permission,
+    }
+
+
+def settled(cluster: Cluster, traffic: Traffic) -> None:
+    """Lets the service do what is left; everything is there once then."""
+    cluster.run_until_end("--exchange", PAIR[0], "--kind", PAIR[1])
+    found = accounts(cluster, PAIR, traffic.fed[PAIR])
     click.echo(table(found))
     assert not [problem for one in found for problem in one.problems()]
+
+
+def test_doubled_records_are_seen(brokers: Brokers, tmp_path: Path) -> None:
+    """Without transactions a kill doubles; nothing is lost."""
+    found = killed(brokers, tmp_path, times=3, delivery="at_least_once")
+    assert sum(one.doubled for one in found)
+    assert not sum(one.lost + one.misplaced + one.different for one in found)
+
+
+def test_lost_records_are_seen(brokers: Brokers, tmp_path: Path) -> None:
+    """With a bug that was planted: offsets are committed before records are sent."""
+    found = killed(brokers, tmp_path, times=2, bug="commit-before-send")
+    assert sum(one.lost for one in found)
+
+
+def killed(
+    brokers: Brokers,
+    folder: Path,
+    times: int,
+    **how: Any,  # noqa: ANN401 - as Work has them
+) -> list[Account]:
+    work = Work(pairs=PAIRS, processes=1, items_per_second=8 * RATE, **how)
+    with Rig(brokers, folder, work) as rig:
+        rig.flowing()
+        for _ in range(times):
+            rig.recovered(rig.strike("kill", FAULTS["kill"]))
+        found = rig.settle()
+    click.echo(table(found))
+    return found
 
 
 @pytest.mark.parametrize("choice", ["stop", "earliest"])
