@@ -32,26 +32,24 @@ def bend_clock(file: Path) -> None:
 
 def commit_before_send() -> None:
     """Lets offsets be committed as soon as their messages are taken up: what a kill then loses."""
-    from aiokafka import TopicPartition  # noqa: PLC0415 - after the clock, as all that follows
+    from marketprep.partition import Partition  # noqa: PLC0415 - after the clock, as all that follows
 
-    from marketprep.lane import Lane  # noqa: PLC0415
+    write = Partition.write
 
-    write = Lane._write  # noqa: SLF001 - a bug has no public place
-
-    async def hasty(lane: Lane, consumer: Any, producer: Any, queue: Any) -> None:  # noqa: ANN401
-        get = queue.get
+    async def hasty(partition: Any) -> None:  # noqa: ANN401 - a bug has no public place
+        get = partition._queue.get  # noqa: SLF001
 
         async def committed(*arguments: Any) -> Any:  # noqa: ANN401
             poll = await get(*arguments)
             if poll:
-                place = TopicPartition(lane.assignment.topics.input, poll.partition)
-                await consumer.commit({place: poll.next_offset})
+                offsets = {partition.place: poll.next_offset}
+                await partition._consumer.commit(offsets)  # noqa: SLF001
             return poll
 
-        queue.get = committed
-        await write(lane, consumer, producer, queue)
+        partition._queue.get = committed  # noqa: SLF001
+        await write(partition)
 
-    Lane._write = hasty  # type: ignore[assignment] # noqa: SLF001
+    Partition.write = hasty  # type: ignore[method-assign]
 
 
 BUGS: dict[str, Callable[[], None]] = {"commit-before-send": commit_before_send}

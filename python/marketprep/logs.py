@@ -7,7 +7,7 @@ import queue
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from pathlib import Path
 from typing import TextIO
@@ -80,7 +80,8 @@ def logging_to(settings: LogsSettings, *, is_table_shown: bool = False) -> Itera
             listener.stop()
             root.handlers, root.level = before
             for handler in handlers:
-                handler.close()
+                with suppress(OSError):  # the disk may be full, also for the last lines
+                    handler.close()
 
 
 @contextmanager
