@@ -49,7 +49,7 @@ def commit_before_send() -> None:
         partition._queue.get = committed  # noqa: SLF001
         await write(partition)
 
-    Partition.write = hasty  # type: ignore[method-assign]
+    Partition.write = hasty  # type: ignore[assignment, method-assign]
 
 
 BUGS: dict[str, Callable[[], None]] = {"commit-before-send": commit_before_send}
