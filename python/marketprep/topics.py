@@ -28,7 +28,7 @@ class Topic:
     partitions: int
     #: The key of the settings that has its name.
     key: str
-    role: Literal["input", "output", "dead letters", "checkpoints"]
+    role: Literal["input", "output", "dead letters", "checkpoints", "replayed"]
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,24 @@ async def create_checkpoints(
         await create(client, settings, absent)
 
 
+async def create_replayed(
+    client: AIOKafkaAdminClient, settings: Settings, found: Mapping[str, Found], of: Assignment
+) -> None:
+    """Creates the topic that tells what was replayed of a lane's dead letters, or extends it.
+
+    Raises KafkaFailure if it cannot be created.
+    """
+    name, partitions = replayed_name(settings, of), found[of.dead_letters].partitions
+    if name not in found or found[name].partitions < partitions:
+        key = f"topics.{of.region}.{of.kind}.input"
+        await create(client, settings, [Topic(name, partitions, key, "replayed")])
+
+
+def replayed_name(settings: Settings, of: Assignment) -> str:
+    """The topic that tells what was replayed of a lane's dead letters."""
+    return f"{of.dead_letters}{settings.topics.replayed_suffix}"
+
+
 def check(topics: Sequence[Topic], found: Mapping[str, Found], settings: Settings) -> None:
     """Raises KafkaFailure if any is missing or has other partitions than the settings say."""
     problems = list(differences(topics, found, settings, replication=False))
@@ -188,6 +206,8 @@ def _configuration(topic: Topic, settings: Settings) -> dict[str, str]:
             "segment.ms": "600000",
             "min.cleanable.dirty.ratio": "0.2",
         }
+    if topic.role == "replayed":  # no key comes twice, so this keeps all of it for ever
+        return {"cleanup.policy": "compact"}
     return {}
 
 

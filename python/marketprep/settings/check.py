@@ -90,6 +90,12 @@ def _distinct_topics(topics: Mapping[str, Any], origin: Origin) -> Iterator[Prob
         key = "topics.checkpoint_suffix"
         yield Problem(origin(key), key, "is that of dead letters too: choose another")
         del suffixes["checkpoint"]
+    suffixes["replayed"] = f"{suffixes['dead_letter']}{topics.get('replayed_suffix')}"
+    if suffixes["replayed"] == suffixes.get("checkpoint"):
+        key = "topics.replayed_suffix"
+        text = "leads, behind that of dead letters, to that of checkpoints: choose another"
+        yield Problem(origin(key), key, text)
+        del suffixes["replayed"]
     for region in REGIONS:
         for kind in KINDS:
             names = _mapping(_mapping(topics, region), kind)
@@ -100,7 +106,7 @@ def _distinct_topics(topics: Mapping[str, Any], origin: Origin) -> Iterator[Prob
                 own = [
                     f"{name}{suffix}"
                     for what, suffix in suffixes.items()
-                    if role == "input" and (what == "dead_letter" or kind == "orderbook")
+                    if role == "input" and (what != "checkpoint" or kind == "orderbook")
                 ]
                 for used in (name, *own):
                     if (other := seen.setdefault(used, key)) != key:

@@ -171,6 +171,7 @@ class TopicsSettings(_Section):
     NE: RegionTopics
     dead_letter_suffix: TopicName
     checkpoint_suffix: TopicName
+    replayed_suffix: TopicName
     replication_factor: int | None = Field(ge=1, le=32767)
     max_message_mb: int = Field(ge=1, le=1024)
 
