@@ -6,11 +6,14 @@ import orjson
 from aiokafka import ConsumerRecord
 
 from marketprep._core import Reject
-from marketprep.batch import Message
+from marketprep.batch import Headers, Message
 from marketprep.kind import Kind
 
 #: What the names of our headers begin with.
 PREFIX = "marketprep."
+
+#: The header that tells how often a message was replayed; replaying adds it.
+ATTEMPT = "marketprep.attempt"
 
 
 def headers(reject: Reject, kind: Kind, topic: str, partition: int, offset: int) -> dict[str, str]:
@@ -33,17 +36,31 @@ def headers(reject: Reject, kind: Kind, topic: str, partition: int, offset: int)
 def message(reject: Reject, record: ConsumerRecord, kind: Kind, topic: str) -> Message:
     """The dead letter of a Kafka record.
 
-    Key, time and headers stay, so that producing it back to the input topic is the replay.
+    Key, time and headers stay, so that producing it back to the input topic is the replay. Of our
+    own headers only the number of attempts does, by which a replay knows what has failed again.
     """
     described = headers(reject, kind, record.topic, record.partition, record.offset)
-    kept = [(name, value) for name, value in record.headers if not name.startswith(PREFIX)]
-    is_whole = reject.item is None
-    value = record.value if is_whole else reject.value
+    attempts = [header for header in record.headers if header[0] == ATTEMPT]
+    value = record.value if reject.item is None else reject.value
+    ours = [(name, text.encode()) for name, text in described.items()]
+    return _message(record, value, topic, record.partition, (*attempts, *ours))
+
+
+def replayed(record: ConsumerRecord, topic: str, partition: int, attempt: int) -> Message:
+    """What a dead letter was before it became one, and the number of the attempt."""
+    ours = [(ATTEMPT, str(attempt).encode())]
+    return _message(record, record.value, topic, partition, ours)
+
+
+def _message(
+    record: ConsumerRecord, value: bytes | None, topic: str, partition: int, ours: Headers
+) -> Message:
+    """A value with the key, the time and the headers of a record, and headers of ours."""
     if value is None and record.key is None:
         value = b""  # neither a key nor a value is nothing that can be sent
     timestamp = record.timestamp if record.timestamp >= 0 else None
-    ours = [(name, text.encode()) for name, text in described.items()]
-    return Message(topic, record.partition, record.key, value, timestamp, (*kept, *ours))
+    theirs = [header for header in record.headers if not header[0].startswith(PREFIX)]
+    return Message(topic, partition, record.key, value, timestamp, (*theirs, *ours))
 
 
 def to_json(value: bytes, described: dict[str, str]) -> bytes:
