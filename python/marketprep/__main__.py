@@ -5,7 +5,17 @@ import sys
 import click
 
 from marketprep import _core
-from marketprep.commands import decode, health, local, run, settings, simulate, sink, topics
+from marketprep.commands import (
+    deadletters,
+    decode,
+    health,
+    local,
+    run,
+    settings,
+    simulate,
+    sink,
+    topics,
+)
 from marketprep.kafka import KafkaFailure
 from marketprep.local import LocalError
 from marketprep.settings import SettingsError
@@ -34,6 +44,7 @@ def cli() -> None:
         click.echo("marketprep: a debug build is loaded, which is ten times slower", err=True)
 
 
+cli.add_command(deadletters.deadletters)
 cli.add_command(decode.decode)
 cli.add_command(health.health)
 cli.add_command(local.local)

@@ -7,9 +7,11 @@ from typing import Any
 import click
 from rich.console import Console
 
+from marketprep._core import exchange_names
+from marketprep.kind import KINDS
 from marketprep.local import running_address
 from marketprep.local.store import store_options
-from marketprep.settings import Loaded, Settings, load_settings, read_settings
+from marketprep.settings import REGIONS, Loaded, Settings, load_settings, read_settings
 
 Command = Callable[..., Any]
 
@@ -27,6 +29,26 @@ servers_option = click.option(
     "--bootstrap-servers",
     metavar="HOST:PORT,…",
     help="The Kafka cluster. By default that of the settings, else the local one.",
+)
+
+
+#: The options by which commands work on some regions, exchanges and kinds alone.
+region_option = click.option(
+    "--region",
+    "regions",
+    multiple=True,
+    type=click.Choice(REGIONS, case_sensitive=False),
+    help="Only this region. Repeatable.",
+)
+exchange_option = click.option(
+    "--exchange",
+    "exchanges",
+    multiple=True,
+    type=click.Choice([name for name, _ in exchange_names()]),
+    help="Only this exchange. Repeatable.",
+)
+kind_option = click.option(
+    "--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="Only this kind."
 )
 
 

@@ -11,7 +11,13 @@ import click
 from marketprep import topics as of_kafka
 from marketprep._core import Market, exchange_names
 from marketprep.assignment import assignments
-from marketprep.commands import servers_option, setting_option, with_cluster
+from marketprep.commands import (
+    exchange_option,
+    kind_option,
+    servers_option,
+    setting_option,
+    with_cluster,
+)
 from marketprep.feed import Fed, Feed
 from marketprep.kafka import admin
 from marketprep.kind import KINDS, Kind
@@ -27,16 +33,6 @@ def simulate() -> None:
     """Make up a market: realistic messages of all exchanges, reproducible by a seed."""
 
 
-exchange_option = click.option(
-    "--exchange",
-    "exchanges",
-    multiple=True,
-    type=click.Choice([name for name, _ in exchange_names()]),
-    help="Only this exchange. Repeatable.",
-)
-kind_option = click.option(
-    "--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="Only this kind."
-)
 style_option = click.option(
     "--style",
     type=click.Choice(["reserialised", "exchange", "flattened"]),

@@ -1,0 +1,287 @@
+"""Replaying dead letters: back to where they came from, each once, whatever happens meanwhile."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from typing import Literal
+
+from aiokafka import AIOKafkaProducer, errors
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from marketprep import dead_letters, topics
+from marketprep.assignment import Assignment
+from marketprep.batch import Message
+from marketprep.kafka import KafkaFailure, admin, explain
+from marketprep.letters import Letter, Place, Section, letters, nothing_at, section_of, sections
+from marketprep.log_reader import LogReader
+from marketprep.outbox import DeliveryError, Outbox, close, new_producer
+from marketprep.replayed import Note
+from marketprep.settings import Settings
+
+#: When a transaction is full. So much is held in memory, and repeated after a crash, at most.
+_TRANSACTION_LETTERS = 1000
+_TRANSACTION_BYTES = 4 << 20
+
+_ABORT_SECONDS = 5
+
+#: What becomes of a dead letter that was asked for: it is replayed; or it was before; or it has
+#: failed after a replay, and is left out; or there is nowhere to put it.
+Fate = Literal["replayed", "earlier", "failed again", "nowhere"]
+
+#: How brokers tell a producer that another one has its transactional id, or that they have undone
+#: its transaction because it stood still for too long.
+_FENCED = errors.ProducerFenced | errors.InvalidProducerEpoch
+
+#: What replayed messages are compressed by.
+_COMPRESSION = "zstd"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which dead letters are asked for. An empty collection asks for all."""
+
+    reasons: Collection[str] = ()
+    exchanges: Collection[str] = ()
+    #: One alone, whatever its reason and exchange are.
+    place: Place | None = None
+    #: Whether those are too that have failed again after a replay.
+    again: bool = False
+
+    def has(self, letter: Letter) -> bool:
+        """Whether it is one of them."""
+        return (not self.reasons or letter.reason in self.reasons) and (
+            not self.exchanges or letter.exchange in self.exchanges
+        )
+
+
+@dataclass
+class Tally:
+    """How many dead letters have met which fate, by reason and exchange."""
+
+    counts: dict[tuple[str, str], Counter[Fate]] = field(default_factory=dict)
+    #: The size of those that are replayed.
+    size: int = 0
+    #: The partitions that are not there.
+    nowhere: set[str] = field(default_factory=set)
+
+    def add(self, letter: Letter, fate: Fate) -> None:
+        """Counts one in."""
+        self.counts.setdefault((letter.reason, letter.exchange), Counter())[fate] += 1
+        if fate == "replayed":
+            self.size += letter.size
+        elif fate == "nowhere":
+            self.nowhere.add(f"{letter.origin.topic}, partition {letter.origin.partition}")
+
+    def total(self, fate: Fate) -> int:
+        """How many there are of a fate."""
+        return sum(counts[fate] for counts in self.counts.values())
+
+
+class _Stopped(Exception):  # noqa: N818 - nothing is wrong
+    """Somebody has asked for an end."""
+
+
+class Replay:
+    """Looks at all dead letters once, to count, and then once more, to replay those that are due.
+
+    What is replayed, and the note that it was, are in one transaction: both are there or neither.
+    A producer's start waits for the last transaction with its id to end, and lets no other go on
+    with that id; only then are the notes read. So nothing is replayed twice, even where one replay
+    runs beside another.
+    """
+
+    def __init__(self, settings: Settings, lanes: Sequence[Assignment], wanted: Wanted) -> None:
+        #: What the first look has found.
+        self.plan = Tally()
+        #: What has become of it so far.
+        self.done = Tally()
+        self.is_stopped = False
+        self._settings = settings
+        self._lanes = lanes
+        self._wanted = wanted
+        self._found: Mapping[str, topics.Found] = {}
+        self._due: list[Section] = []
+
+    def stop(self) -> None:
+        """Ends it behind the transaction that has begun."""
+        self.is_stopped = True
+
+    async def look(self, advance: Callable[[int, str], None]) -> None:
+        """Counts, and changes nothing. What comes later than this is not replayed either.
+
+        `advance` is told of bytes.
+        """
+        async with admin(self._settings.kafka) as client:
+            self._found = await topics.find(client)
+        async with LogReader.open(self._settings) as reader:
+            if place := self._wanted.place:
+                [lane] = self._lanes
+                looked_at = [await section_of(reader, lane, self._found, place)]
+            else:
+                looked_at = await sections(reader, self._lanes, self._found)
+            with suppress(_Stopped):
+                for section in looked_at:
+                    due_before = self.plan.total("replayed")
+                    async with aclosing(self._letters(reader, section)) as found:
+                        async for letter, fate in found:
+                            self.plan.add(letter, fate)
+                            advance(letter.size, section.lane.name)
+                    if self.plan.total("replayed") > due_before:
+                        self._due.append(section)
+        if self._wanted.place and not self.plan.counts and not self.is_stopped:
+            raise nothing_at(self._wanted.place)
+
+    async def run(self, advance: Callable[[int, str], None]) -> None:
+        """Replays what is due; `advance` is told of bytes. Raises KafkaFailure if it cannot go on.
+
+        What was replayed by then stays, and running it again goes on behind it.
+        """
+        due = [(lane, [one for one in self._due if one.lane is lane]) for lane in self._lanes]
+        due = [(lane, of_lane) for lane, of_lane in due if of_lane]
+        if not due:
+            return
+        async with admin(self._settings.kafka) as client:
+            for lane, _ in due:
+                await topics.create_replayed(client, self._settings, self._found, lane)
+            self._found = await topics.find(client)
+        async with LogReader.open(self._settings) as reader:
+            with suppress(_Stopped):
+                for lane, of_lane in due:
+                    await self._run_lane(reader, lane, of_lane, advance)
+
+    async def _run_lane(
+        self,
+        reader: LogReader,
+        lane: Assignment,
+        of_lane: Sequence[Section],
+        advance: Callable[[int, str], None],
+    ) -> None:
+        settings = self._settings
+        name = f"{settings.kafka.transactional_id_prefix}-replay-{lane.dead_letters}"
+        producer = new_producer(settings, _COMPRESSION, name)
+        try:
+            async with asyncio.timeout(settings.kafka.transaction_timeout_ms / 1000):
+                await producer.start()
+            transactions = _Transactions(producer, settings)
+            for section in of_lane:
+                async with aclosing(self._full(reader, section)) as full:
+                    async for replayed in full:
+                        await transactions.commit(self._messages(replayed, lane))
+                        for letter in replayed:
+                            self.done.add(letter, "replayed")
+                            advance(letter.size, lane.name)
+        except (KafkaFailure, _Stopped):
+            raise
+        except Exception as error:
+            raise self._failure(error, lane) from error
+        finally:
+            await close(producer)
+
+    def _messages(self, replayed: Sequence[Letter], lane: Assignment) -> list[Message]:
+        """What dead letters of a partition were before, and the note that they were replayed."""
+        note = Note(replayed[0].record.partition)
+        messages = []
+        for letter in replayed:
+            origin = letter.origin
+            messages.append(
+                dead_letters.replayed(
+                    letter.record, origin.topic, origin.partition, letter.attempt + 1
+                )
+            )
+            note.add(letter.record, letter.before)
+        return [*messages, note.message(topics.replayed_name(self._settings, lane))]
+
+    async def _full(
+        self, reader: LogReader, section: Section
+    ) -> AsyncGenerator[list[Letter], None]:
+        """The dead letters that are due, so many at once as a transaction is to have."""
+        waiting: list[Letter] = []
+        size = 0
+        async with aclosing(self._letters(reader, section)) as found:
+            async for letter, fate in found:
+                if fate != "replayed":
+                    continue
+                waiting.append(letter)
+                size += letter.size
+                if len(waiting) >= _TRANSACTION_LETTERS or size >= _TRANSACTION_BYTES:
+                    yield waiting
+                    waiting, size = [], 0
+        if waiting:
+            yield waiting
+
+    async def _letters(
+        self, reader: LogReader, section: Section
+    ) -> AsyncGenerator[tuple[Letter, Fate], None]:
+        """The dead letters that were asked for, and what is to become of each."""
+        async with aclosing(letters(reader, self._settings, section, self._found)) as found:
+            async for letter in found:
+                if self.is_stopped:
+                    raise _Stopped
+                if self._wanted.has(letter):
+                    yield letter, self._fate(letter)
+
+    def _fate(self, letter: Letter) -> Fate:
+        if letter.is_replayed:
+            return "earlier"
+        if letter.attempt and not self._wanted.again:
+            return "failed again"
+        topic, partition = letter.origin
+        ours = {letter.lane.dead_letters, topics.replayed_name(self._settings, letter.lane)}
+        is_there = topic in self._found and partition < self._found[topic].partitions
+        return "replayed" if is_there and topic not in ours else "nowhere"
+
+    def _failure(self, error: Exception, lane: Assignment) -> Exception:
+        """What is wrong, for people."""
+        cause: BaseException = error
+        topic = error.topic if isinstance(error, DeliveryError) else None
+        # what a producer's own task fails with is within a KafkaError that says nothing
+        while cause.__cause__ and type(cause) in (DeliveryError, errors.KafkaError):
+            cause = cause.__cause__
+        if isinstance(cause, _FENCED):
+            return KafkaFailure(
+                f"Another replay of {lane.dead_letters} has begun and goes on in the place of this "
+                "one, or this one stood still for longer than kafka.transaction_timeout_ms. What "
+                "was replayed stays so; running it again replays the rest."
+            )
+        if isinstance(cause, TimeoutError):
+            cause = errors.KafkaTimeoutError()
+        if isinstance(
+            cause, errors.KafkaError | errors.IllegalOperation | AssertionError | OSError
+        ):
+            return KafkaFailure(explain(cause, self._settings.kafka, topic))
+        return error
+
+
+class _TransactionalOutbox(Outbox):
+    """An outbox of a producer that compresses everything."""
+
+    def _compressed_batch(self) -> BatchBuilder:
+        # one that the producer does not make is no part of its transactions: brokers refuse it
+        return self._producer.create_batch()
+
+
+class _Transactions:
+    """Transactions of a producer, which is not to be used again once one has failed."""
+
+    def __init__(self, producer: AIOKafkaProducer, settings: Settings) -> None:
+        self._producer = producer
+        self._outbox = _TransactionalOutbox(producer)
+        # brokers undo it after that time
+        self._seconds = settings.kafka.transaction_timeout_ms / 1000
+
+    async def commit(self, messages: Sequence[Message]) -> None:
+        """Sends messages, all or none."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._producer.begin_transaction()
+                await self._outbox.send(messages)
+                # a commit would not wait for what brokers have refused
+                await self._outbox.acknowledged()
+                await self._producer.commit_transaction()
+        except BaseException:
+            # brokers do it by themselves in the end, but readers wait for that
+            with suppress(Exception):
+                await asyncio.wait_for(self._producer.abort_transaction(), _ABORT_SECONDS)
+            raise

@@ -1,0 +1,477 @@
+"""`deadletters` on a real Kafka: what is listed and shown, and that each is replayed once."""
+
+import base64
+import json
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+from aiokafka import ConsumerRecord
+from confluent_kafka import Message, Producer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster import Cluster, Headers, headers_of, wait_until
+from conftest import FIXTURES, lines_of
+from marketprep.kafka import KafkaFailure
+from marketprep.replayed import Note, Notes
+
+KILLS = int(os.environ.get("MARKETPREP_TEST_KILLS", "4"))
+
+UPBIT = lines_of(FIXTURES / "upbit" / "ticker.jsonl")
+UPBIT_RECORDS = lines_of(FIXTURES / "upbit" / "ticker.expected.jsonl")
+KEY = b'"UPBIT:ticker-BTC"'
+#: Some days ago, as brokers delete what is older than a week.
+TIME = int(time.time() - 300_000) * 1000 + 500
+TIME_TEXT = f"{datetime.fromtimestamp(TIME / 1000, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
+def headers(cluster: Cluster, **more: str) -> Headers:
+    """Headers of a dead letter of Upbit's tickers."""
+    topics, partition = cluster.of("upbit", "ticker")
+    described = {
+        "reason": "not_json",
+        "detail": "no JSON",
+        "topic": topics.input,
+        "partition": str(partition),
+        "offset": "0",
+        "kind": "ticker",
+        "item": "0",
+        "exchange": "upbit",
+    } | more
+    ours = [(f"marketprep.{name}", value.encode()) for name, value in described.items()]
+    return [("collector", b"\xff7"), ("empty", None), *ours]
+
+
+def put(cluster: Cluster, values: Sequence[bytes | None], **more: str) -> tuple[str, str, int]:
+    """Puts dead letters of Upbit's tickers; their topic, that of the input, and the partition."""
+    topics, partition = cluster.of("upbit", "ticker")
+    letters, described = f"{topics.input}-DLT", headers(cluster, **more)
+    cluster.produce(letters, partition, values, key=KEY, headers=described, timestamp=TIME)
+    return letters, topics.input, partition
+
+
+def listed(cluster: Cluster, *arguments: str) -> list[dict[str, object]]:
+    done = cluster.marketprep("deadletters", "list", "--json", *arguments)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def replay(cluster: Cluster, *arguments: str) -> str:
+    """Replays, and returns the line that tells what was done."""
+    done = cluster.marketprep("deadletters", "replay", *arguments)
+    assert done.returncode == 0, done.stderr
+    [line] = done.stderr.splitlines()
+    return line
+
+
+def told(now: int, earlier: int = 0, failed: int = 0, what: str = "replayed") -> str:
+    hint = " (--again replays these too)" if failed else ""
+    return (
+        f"{what} {now:,}, left out: replayed earlier {earlier:,}, "
+        f"failed again after a replay {failed:,}{hint}"
+    )
+
+
+def values_of(messages: Sequence[Message]) -> list[bytes | None]:
+    return [message.value() for message in messages]
+
+
+def test_what_is_listed_shown_and_replayed(cluster: Cluster) -> None:  # noqa: PLR0915 - in its order
+    cluster.create_topics()
+    topics, partition = cluster.of("upbit", "ticker")
+    good = json.loads(UPBIT[0])
+    bad = json.dumps(good | {"data": ['{"code": "KRW-BTC"}']}).encode()
+    unknown = json.dumps(good | {"market": "MTGOX"}).encode()
+    values = [UPBIT[0], bad, b"\xff\x00no envelope", unknown, bad]
+    given: Headers = [("collector", b"7"), ("empty", None)]
+    cluster.produce(topics.input, partition, values, key=KEY, headers=given, timestamp=TIME)
+    cluster.run_until_end("--exchange", "upbit")
+    name = f"{topics.input}-DLT"
+
+    rows = {row["reason"]: row for row in listed(cluster)}
+    assert {reason: row["count"] for reason, row in rows.items()} == {
+        "missing_field": 2,
+        "not_an_envelope": 1,
+        "unknown_market": 1,
+    }
+    row = rows["missing_field"]
+    assert row.pop("detail")
+    assert row == {
+        "topic": name,
+        "region": "Korea",
+        "kind": "ticker",
+        "reason": "missing_field",
+        "exchange": "upbit",
+        "count": 2,
+        "replayed": 0,
+        "first": f"{TIME_TEXT}.500Z",
+        "last": f"{TIME_TEXT}.500Z",
+        "sample": f"{name}:{partition}:3",
+    }
+    assert rows["not_an_envelope"]["exchange"] == "upbit", "that of the partition"
+    table = cluster.marketprep("deadletters", "list")
+    assert (table.returncode, table.stderr) == (0, "")
+    lines = table.stdout.splitlines()
+    assert lines[0].split() == [
+        *("reason", "exchange", "letters", "replayed", "first", "last", "sample", "detail")
+    ]
+    assert lines[1].split()[:7] == [
+        *("missing_field", "upbit", "2", "0"),
+        *(f"{TIME_TEXT}Z", f"{TIME_TEXT}Z", f"{name}:{partition}:3"),
+    ]
+    assert len(lines) == 4
+
+    shown = cluster.marketprep("deadletters", "show", f"{name}:{partition}:0")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    head, _, value = shown.stdout.partition("\n\n")
+    assert value == bad.decode() + "\n"
+    assert f"place: {name}:{partition}:0\ntime: {TIME_TEXT}.500Z\n" in head
+    assert f"\nkey: {KEY.decode()}\ncollector: 7\nempty: (none)\nmarketprep.reason: miss" in head
+    shown = cluster.marketprep("deadletters", "show", f"{name}:{partition}:1")
+    encoded = base64.b64encode(values[2]).decode()
+    assert shown.stdout.endswith(f"\n\nbase64 {encoded}\n")
+    raw = cluster.start("deadletters", "show", "--raw", f"{name}:{partition}:1")
+    assert raw.communicate(timeout=60) == (values[2], b"")
+
+    assert replay(cluster, "--dry-run") == told(4, what="to replay")
+    assert cluster.end(topics.input, partition) == len(values)
+    assert replay(cluster) == told(4)
+    again = cluster.consume(topics.input, partition)[len(values) :]
+    assert values_of(again) == values[1:]
+    for message in again:
+        assert (message.key(), message.timestamp()[1]) == (KEY, TIME)
+        assert headers_of(message) == [*given, ("marketprep.attempt", b"1")]
+    assert [row["replayed"] for row in listed(cluster)] == [2, 1, 1]
+    assert replay(cluster) == told(0, 4)
+    assert len(cluster.consume(topics.input, partition)) == 9
+
+    cluster.run_until_end("--exchange", "upbit")
+    letters = cluster.dead_letters("upbit", "ticker")
+    assert values_of(letters[4:]) == values[1:]
+    assert [dict(headers_of(letter)).get("marketprep.attempt") for letter in letters] == [
+        *[None] * 4,
+        *[b"1"] * 4,
+    ]
+    assert replay(cluster) == told(0, 4, 4)
+    assert replay(cluster, "--again", "--reason", "unknown_market") == told(1, 1)
+    [last] = cluster.consume(topics.input, partition)[9:]
+    assert (last.value(), headers_of(last)) == (unknown, [*given, ("marketprep.attempt", b"2")])
+    assert replay(cluster, "--again") == told(3, 5)
+    assert replay(cluster, "--again") == told(0, 8)
+
+
+def test_what_was_mended_leads_to_records(cluster: Cluster) -> None:
+    cluster.create_topics()
+    put(cluster, UPBIT[:1])
+    assert replay(cluster) == told(1)
+    told_by_run = cluster.run_until_end("--exchange", "upbit", "--kind", "ticker")
+    assert "rejected 0" in told_by_run
+    assert cluster.records("upbit", "ticker") == UPBIT_RECORDS[:1]
+
+
+def test_a_part(cluster: Cluster) -> None:
+    cluster.create_topics()
+    letters, topic, partition = put(cluster, [b"a", b"b"])
+    put(cluster, [b"c"], reason="too_deep")
+    put(cluster, [b"d", b"e"], exchange="okx")
+    others, _ = cluster.of("kraken", "orderbook")
+    cluster.produce(f"{others.input}-DLT", 1, [b"f"], headers=[("marketprep.reason", b"too_deep")])
+
+    def found(*arguments: str) -> list[tuple[object, object, object]]:
+        rows = listed(cluster, *arguments)
+        return [(row["reason"], row["exchange"], row["count"]) for row in rows]
+
+    everything = [("not_json", "okx", 2), ("not_json", "upbit", 2), ("too_deep", "upbit", 1)]
+    kraken = ("too_deep", "kraken", 1)
+    assert found() == [*everything, kraken]
+    assert found("--region", "korea", "--kind", "ticker") == everything
+    assert found("--kind", "orderbook") == [kraken]
+    assert found("--exchange", "okx", "--exchange", "kraken") == [everything[0], kraken]
+    assert found("--reason", "too_deep") == [everything[2], kraken]
+    assert found("--region", "asia") == []
+    assert (
+        "no dead letters"
+        in cluster.marketprep("deadletters", "list", "--region", "NE", "--kind", "ticker").stderr
+    )
+    # what is between others that are replayed stays, and is not taken for replayed later
+    assert replay(cluster, "--reason", "too_deep", "--region", "Korea") == told(1)
+    assert replay(cluster, f"{letters}:{partition}:1") == told(1)
+    assert replay(cluster, f"{letters}:{partition}:1") == told(0, 1)
+    assert replay(cluster, "--exchange", "okx") == told(2)
+    assert replay(cluster, "--kind", "orderbook") == told(1)
+    assert [(row["count"], row["replayed"]) for row in listed(cluster)] == [
+        *((2, 2), (2, 1), (1, 1), (1, 1))
+    ]
+    assert replay(cluster) == told(1, 5)
+    values = values_of(cluster.consume(topic, partition))
+    assert values == [b"c", b"b", b"d", b"e", b"a"]
+    assert values_of(cluster.consume(others.input, 1)) == [b"f"]
+
+
+def test_messages_of_others(cluster: Cluster) -> None:
+    cluster.create_topics()
+    topics, partition = cluster.of("bithumb", "orderbook")
+    letters = f"{topics.input}-DLT"
+    escape = b"\x1b[2J[red]\n" + "é".encode()
+    given: Headers = [("a", b"1"), ("marketprep.detail", escape)]
+    cluster.produce(letters, partition, [b"theirs", None], key=b"\x00k", headers=given)
+    cluster.produce(letters, 3, [None, escape])
+    rows = listed(cluster)
+    assert [(row["reason"], row["exchange"], row["count"]) for row in rows] == [
+        *(("(none)", "bithumb", 2), ("(none)", "korbit", 2))
+    ]
+    assert rows[0]["detail"] == escape.decode()
+    table = cluster.marketprep("deadletters", "list").stdout
+    assert "\\x1b[2J[red] é" in table
+    assert "\x1b" not in table
+    shown = cluster.marketprep("deadletters", "show", f"{letters}:3:1").stdout
+    assert shown.endswith("\n\n\\x1b[2J[red]\né\n")
+    assert replay(cluster, "--reason", "not_json") == told(0)
+    assert replay(cluster, "--reason", "(none)") == told(4)
+    messages = cluster.consume(topics.input, partition)
+    assert values_of(messages) == [b"theirs", None]
+    assert [message.key() for message in messages] == [b"\x00k"] * 2
+    assert headers_of(messages[0]) == [("a", b"1"), ("marketprep.attempt", b"1")]
+    assert values_of(cluster.consume(topics.input, 3)) == [b"", escape], "nothing cannot be sent"
+
+
+def test_nowhere_to_go(cluster: Cluster) -> None:
+    cluster.create_topics()
+    letters, topic, partition = put(cluster, [b"a"], topic="gone")
+    put(cluster, [b"b"], partition="99")
+    put(cluster, [b"c"], topic=f"{letters}-Replayed")
+    put(cluster, [b"d"])
+    done = cluster.marketprep("deadletters", "replay")
+    assert done.returncode == 1
+    [line, error] = done.stderr.splitlines()
+    assert line == told(1)
+    assert error == (
+        "Error: 3 dead letters have nowhere to go, as these are no partitions of input topics: "
+        f"gone, partition {partition}; {topic}, partition 99; {letters}-Replayed, partition "
+        f"{partition}"
+    )
+    assert values_of(cluster.consume(topic, partition)) == [b"d"]
+
+
+def test_places(cluster: Cluster) -> None:
+    cluster.create_topics()
+    letters, topic, partition = put(cluster, [b"a"])
+    producer = Producer(
+        {"bootstrap.servers": cluster.address, "transactional.id": f"{cluster.prefix}id"}
+    )
+    producer.init_transactions()
+    producer.begin_transaction()
+    producer.produce(letters, b"undone", partition=partition)
+    producer.flush()
+    producer.abort_transaction()
+    for command in ("show", "replay"):
+        for wrong in (letters, f"{letters}:0", f"{letters}:0:-1", f"{topic}:0:0", "x:0:0", ":0:0"):
+            done = cluster.marketprep("deadletters", command, "--", wrong)
+            assert (done.returncode, done.stdout) == (2, ""), wrong
+            assert "Traceback" not in done.stderr
+        for place, text in (
+            (f"{letters}:77:0", f"{letters} has no partition 77, only 4."),
+            (f"{letters}:{partition}:9999999999999999999", "in that partition there is offsets 0 "),
+            (f"{letters}:{partition}:1", "that offset is a mark of a transaction, or of a message"),
+            (f"{letters}:{partition}:2", "that offset is a mark of a transaction, or of a message"),
+            (f"{letters}:{partition}:3", "in that partition there is offsets 0 to 2."),
+            (f"{letters}:3:0", "in that partition there is nothing."),
+        ):
+            done = cluster.marketprep("deadletters", command, place)
+            assert (done.returncode, done.stdout) == (1, ""), done.stderr
+            assert done.stderr.startswith("Error: ")
+            assert text in done.stderr
+            assert len(done.stderr.splitlines()) == 1
+    done = cluster.marketprep(
+        "deadletters", "replay", f"{letters}:{partition}:0", "--kind", "ticker"
+    )
+    assert done.returncode == 2
+    assert replay(cluster, f"{letters}:{partition}:0") == told(1)
+
+
+def test_topics_that_are_not_there(cluster: Cluster) -> None:
+    done = cluster.marketprep("deadletters", "list", "--region", "NE")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == (
+        f"there is no topic {cluster.prefix}neSocketDataIn-ticker-DLT\n"
+        f"there is no topic {cluster.prefix}neSocketDataIn-Orderbook-DLT\n"
+        "there are no dead letters\n"
+    )
+    assert replay(cluster) == told(0)
+    place = f"{cluster.prefix}neSocketDataIn-ticker-DLT:0:0"
+    done = cluster.marketprep("deadletters", "show", place)
+    assert (done.returncode, "There is no topic" in done.stderr) == (1, True)
+
+
+def test_large_ones_and_old_ones(cluster: Cluster) -> None:
+    cluster.create_topics()
+    large = [os.urandom((16 << 20) - 3000), b"\xfe" * 20_000_000]
+    topics, partition = cluster.of("upbit", "ticker")
+    letters = f"{topics.input}-DLT"
+    cluster.produce(letters, partition, [b"a", *large, b"b"], compression_type="zstd")
+    assert replay(cluster) == told(4)
+    assert values_of(cluster.consume(topics.input, partition)) == [b"a", *large, b"b"]
+
+
+def test_a_topic_that_was_made_anew(cluster: Cluster) -> None:
+    cluster.create_topics()
+    letters, topic, partition = put(cluster, [b"a", b"b"])
+    assert replay(cluster) == told(2)
+    cluster.admin.delete_topics([letters])[letters].result()
+    wait_until(lambda: letters not in cluster.admin.list_topics(timeout=10).topics, "deletion")
+    cluster.create_topics()
+    for values in ([b"c"], [b"d", b"e"]):
+        put(cluster, values)
+        done = cluster.marketprep("deadletters", "replay")
+        assert (done.returncode, done.stdout) == (1, "")
+        [error] = done.stderr.splitlines()
+        assert error.endswith(
+            f"Delete {letters}-Replayed too, to have all dead letters replayed that are there."
+        )
+    cluster.admin.delete_topics([f"{letters}-Replayed"])[f"{letters}-Replayed"].result()
+    assert replay(cluster) == told(3)
+    assert values_of(cluster.consume(topic, partition)) == [b"a", b"b", b"c", b"d", b"e"]
+
+
+def test_notes_that_nobody_understands(cluster: Cluster) -> None:
+    cluster.create_topics()
+    letters, topic, partition = put(cluster, [b"a"])
+    assert replay(cluster) == told(1)
+    cluster.produce(f"{letters}-Replayed", partition, [b'{"version":2}'], key=b"[0,9]")
+    done = cluster.marketprep("deadletters", "replay")
+    assert done.returncode == 1
+    assert f"The note at {letters}-Replayed:{partition}:2, which tells what" in done.stderr
+    assert len(cluster.consume(topic, partition)) == 1
+
+
+def many(cluster: Cluster, count: int) -> tuple[list[bytes], str, str, int]:
+    values = [b"%d %s" % (number, b"x" * 100) for number in range(count)]
+    return (values, *put(cluster, values))
+
+
+def replayed_so_far(cluster: Cluster) -> object:
+    return sum(int(str(row["replayed"])) for row in listed(cluster))
+
+
+def test_killed_at_any_moment(cluster: Cluster) -> None:
+    cluster.create_topics()
+    values, _, topic, partition = many(cluster, 40_000)
+    chance = random.Random(7)  # noqa: S311 - no secret
+    last = 0
+    for _ in range(KILLS):
+        replaying = cluster.start("deadletters", "replay")
+        before = cluster.end(topic, partition)
+        wait_until(lambda before=before: cluster.end(topic, partition) > before, "a transaction")  # type: ignore[misc]
+        time.sleep(chance.random() * 0.3)
+        replaying.kill()
+        replaying.communicate()
+        last = len(cluster.consume(topic, partition))
+    assert last < len(values), "killed too late to tell anything"
+    line = replay(cluster)
+    earlier = int(line.partition("earlier ")[2].partition(",")[0].replace(",", "") or 0)
+    messages = values_of(cluster.consume(topic, partition))
+    twice = {value: count for value, count in Counter(messages).items() if count > 1}
+    assert (messages == values, len(messages), twice) == (True, len(values), {})
+    assert earlier > 0
+    assert replayed_so_far(cluster) == len(values)
+    assert replay(cluster) == told(0, len(values))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_behind_a_transaction(cluster: Cluster, number: signal.Signals) -> None:
+    cluster.create_topics()
+    values, _, topic, partition = many(cluster, 40_000)
+    replaying = cluster.start("deadletters", "replay")
+    wait_until(lambda: cluster.end(topic, partition) > 0, "a transaction")
+    replaying.send_signal(number)
+    out, error = replaying.communicate(timeout=60)
+    assert replaying.returncode == 130, error
+    [line, interrupted] = error.decode().splitlines()
+    assert interrupted == "interrupted: running it again goes on"
+    done = len(cluster.consume(topic, partition))
+    assert 0 < done < len(values)
+    assert line == told(done)
+    assert out.decode().splitlines()[1].split() == ["not_json", "upbit", f"{done:,}", "0", "0"]
+    assert replay(cluster) == told(len(values) - done, done)
+    assert values_of(cluster.consume(topic, partition)) == values
+
+
+def test_two_beside_each_other(cluster: Cluster) -> None:
+    cluster.create_topics()
+    values, letters, topic, partition = many(cluster, 40_000)
+    first = cluster.start("deadletters", "replay")
+    wait_until(lambda: cluster.end(topic, partition) > 0, "a transaction")
+    second = cluster.start("deadletters", "replay")
+    _, told_by_second = second.communicate(timeout=120)
+    _, told_by_first = first.communicate(timeout=120)
+    assert (first.returncode, second.returncode) == (1, 0), told_by_first + told_by_second
+    *_, error = told_by_first.decode().splitlines()
+    assert error.startswith(
+        f"Error: Another replay of {letters} has begun and goes on in the place"
+    )
+    assert len(told_by_first.splitlines()) == 2
+    assert values_of(cluster.consume(topic, partition)) == values
+
+
+# Notes, by law
+
+
+def record(offset: int, value: bytes = b"", topic_value: bytes | None = None) -> ConsumerRecord:
+    content = value if topic_value is None else topic_value
+    return ConsumerRecord("letters", 2, offset, 5, 0, b"k", content, None, 1, len(content), ())
+
+
+@given(st.data())
+def test_notes_have_what_was_replayed_and_nothing_else(data: st.DataObject) -> None:
+    gaps = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=60))
+    offsets = [sum(gaps[: index + 1]) for index in range(len(gaps))]
+    fates = data.draw(st.lists(st.integers(-1, 3), min_size=len(offsets), max_size=len(offsets)))
+    written: list[ConsumerRecord] = []
+    runs = 0
+    for transaction in range(4):
+        note, before, is_empty, was_in = Note(2), None, True, False
+        for offset, fate in zip(offsets, fates, strict=True):
+            if fate == transaction:
+                note.add(record(offset), before)
+                is_empty = False
+            runs += fate == transaction and not was_in
+            before, was_in = offset, fate == transaction
+        if not is_empty:
+            message = note.message("notes")
+            assert (message.topic, message.partition) == ("notes", 2)
+            written.append(record(len(written), topic_value=message.value))
+    assert sum(len(json.loads(one.value)["replayed"]) for one in written) == runs, "the fewest"
+    notes = Notes("notes", 2)
+    notes.read(data.draw(st.permutations(written)), offsets[-1] + 1)
+    for offset, fate in zip(offsets, fates, strict=True):
+        assert notes.has(record(offset)) == (fate >= 0)
+    firsts = {json.loads(one.value)["replayed"][0][0] for one in written}
+    for first in firsts:
+        with pytest.raises(KafkaFailure, match="made anew"):
+            notes.has(record(first, b"another"))
+    if any(fate >= 0 for fate in fates):
+        with pytest.raises(KafkaFailure, match="made anew"):
+            Notes("notes", 2).read(written, offsets[0])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(b"", b"{", b"[]", b"7", b"{}", b'{"version":1,"replayed":[],"checksum":1}'),
+        *(b'{"version":2,"replayed":[[1,2]],"checksum":1}', b'{"version":1,"replayed":[[1,2]]}'),
+        *(
+            b'{"version":1,"replayed":[[1]],"checksum":1}',
+            b'{"version":1,"replayed":[["1",2]],"checksum":1}',
+        ),
+        b'{"version":1,"replayed":[[1,true]],"checksum":1}',
+    ],
+)
+def test_damaged_notes_are_told(value: bytes) -> None:
+    with pytest.raises(KafkaFailure, match="damaged or of a later version"):
+        Notes("notes", 2).read([record(0, value)], 100)
