@@ -593,6 +593,19 @@ def test_a_topic_has_one_use(tmp_path: Path, key: str, name: str, other: str) ->
     assert texts[0] == f"config.yml: topics.{key}: {already}"
 
 
+def test_suffixes_lead_to_topics_of_their_own(tmp_path: Path) -> None:
+    suffixes = {"dead_letter_suffix": "-D", "checkpoint_suffix": "-D-R", "replayed_suffix": "-R"}
+    [text] = problems(config(tmp_path, {"topics": suffixes}))
+    assert text == (
+        "config.yml: topics.replayed_suffix: leads, behind that of dead letters, to that of "
+        "checkpoints: choose another"
+    )
+    texts = problems(
+        config(tmp_path, nested("topics.NE.ticker.output", "koraSocketDataIn-ticker-DLT-Replayed"))
+    )
+    assert "koraSocketDataIn-ticker-DLT-Replayed is topics.Korea.ticker.input's already" in texts[0]
+
+
 def test_rows_and_decoders_must_match(tmp_path: Path) -> None:
     row = {"region": "NE", "partition": 0, "depth": 1}
     texts = problems(exchanges(tmp_path, mtgox=row, acme=row, bybit=None))

@@ -150,6 +150,14 @@ class Replay:
             with suppress(_Stopped):
                 for lane, of_lane in due:
                     await self._run_lane(reader, lane, of_lane, advance)
+                self._count_those_of_others()
+
+    def _count_those_of_others(self) -> None:
+        """What was due and is done, but not by us, another replay was faster with."""
+        for key, planned in self.plan.counts.items():
+            planned["earlier"] += planned["replayed"]
+            if of_ours := self.done.counts.get(key):
+                planned["earlier"] -= of_ours["replayed"]
 
     async def _run_lane(
         self,
