@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import pytest
 from aiokafka import ConsumerRecord
 from confluent_kafka import Message, Producer
+from confluent_kafka.cimpl import NewTopic
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -327,6 +328,25 @@ def test_large_ones_and_old_ones(cluster: Cluster) -> None:
     cluster.produce(letters, partition, [b"a", *large, b"b"], compression_type="zstd")
     assert replay(cluster) == told(4)
     assert values_of(cluster.consume(topics.input, partition)) == [b"a", *large, b"b"]
+
+
+def test_what_kafka_refuses_is_not_replayed(cluster: Cluster) -> None:
+    topics, _ = cluster.of("upbit", "ticker")
+    small = {"max.message.bytes": "800"}
+    cluster.admin.create_topics([NewTopic(topics.input, 4, 1, config=small)])[topics.input].result()
+    cluster.create_topics()
+    letters, topic, partition = put(cluster, [b"a", os.urandom(900), b"b"])
+    done = cluster.marketprep("deadletters", "replay")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"Error: A batch is larger than the topic {topic} allows: raise the topic's "
+        "max.message.bytes.\n"
+    )
+    assert cluster.consume(topic, partition) == []
+    assert [row["replayed"] for row in listed(cluster)] == [0]
+    for offset in (0, 2):
+        assert replay(cluster, f"{letters}:{partition}:{offset}") == told(1)
+    assert values_of(cluster.consume(topic, partition)) == [b"a", b"b"]
 
 
 def test_a_topic_that_was_made_anew(cluster: Cluster) -> None:

@@ -174,7 +174,7 @@ async def _list(
             for section in await sections(reader, lanes, found):
                 async with aclosing(letters(reader, settings, section, found)) as read:
                     async for letter in read:
-                        progress.advance(letter.size, section.lane.dead_letters)
+                        progress.advance(letter.size, section.lane.name)
                         if wanted.has(letter):
                             key = (letter.record.topic, letter.reason, letter.exchange)
                             groups.setdefault(key, _Group(section.lane, letter)).add(letter)
