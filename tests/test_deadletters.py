@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from aiokafka import ConsumerRecord
@@ -18,10 +19,12 @@ from confluent_kafka.cimpl import NewTopic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster import Cluster, Headers, headers_of, wait_until
+from cluster import Cluster, Headers, headers_of, java_of, wait_until
 from conftest import FIXTURES, lines_of
 from marketprep.kafka import KafkaFailure
+from marketprep.local import LocalKafka
 from marketprep.replayed import Note, Notes
+from marketprep.settings import load_settings
 
 KILLS = int(os.environ.get("MARKETPREP_TEST_KILLS", "4"))
 
@@ -478,6 +481,31 @@ def test_two_side_by_side(cluster: Cluster) -> None:
         assert one.returncode == 0 or b"Another replay" in error.splitlines()[-1], error
     assert 0 in {one.returncode for one in both}
     are_once(cluster, topic, partition, values)
+
+
+def test_brokers_that_fall_silent(tmp_path: Path) -> None:
+    folder = {"local_kafka.folder": str(tmp_path / "kafka")}
+    with (
+        LocalKafka(load_settings(options=folder).local_kafka, print) as kafka,
+        Cluster(kafka.address, tmp_path) as cluster,
+    ):
+        cluster.configure(kafka={"transaction_timeout_ms": 3000, "request_timeout_ms": 3000})
+        cluster.create_topics()
+        values, _, topic, partition = many(cluster, 40_000)
+        replaying = cluster.start("deadletters", "replay")
+        is_on_its_way(cluster, topic, partition)
+        [broker] = java_of(tmp_path / "kafka")
+        broker.suspend()
+        _, error = replaying.communicate(timeout=60)
+        broker.resume()
+        [line, sentence] = error.decode().splitlines()
+        assert replaying.returncode == 1
+        assert sentence.startswith(f"Error: Kafka at {kafka.address} did not answer in time")
+        assert line.startswith("replayed ")
+        again = replay(cluster)
+        assert again.startswith("replayed ")
+        assert not again.startswith(("replayed 0", "replayed 40,000"))
+        are_once(cluster, topic, partition, values)
 
 
 # Notes, by law
