@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 from aiokafka import ConsumerRecord
-from confluent_kafka import Message, Producer
+from confluent_kafka import IsolationLevel, Message, Producer
+from confluent_kafka import TopicPartition as Place
+from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,10 +78,32 @@ def listed(cluster: Cluster, *arguments: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def settle(cluster: Cluster) -> None:
+    """Waits until readers see what was committed, which is a moment later than the commit."""
+    topics = cluster.admin.list_topics(timeout=10).topics
+    places = [
+        Place(name, partition)
+        for name, topic in topics.items()
+        if cluster.is_mine(name)
+        for partition in topic.partitions
+    ]
+
+    def ends(isolation: IsolationLevel) -> list[int]:
+        asked = {place: OffsetSpec.latest() for place in places}  # type: ignore[no-untyped-call]
+        found = cluster.admin.list_offsets(asked, isolation_level=isolation)
+        return [found[place].result().offset for place in places]
+
+    wait_until(
+        lambda: ends(IsolationLevel.READ_COMMITTED) == ends(IsolationLevel.READ_UNCOMMITTED),
+        "the end of all transactions",
+    )
+
+
 def replay(cluster: Cluster, *arguments: str) -> str:
     """Replays, and returns the line that tells what was done."""
     done = cluster.marketprep("deadletters", "replay", *arguments)
     assert done.returncode == 0, done.stderr
+    settle(cluster)
     [line] = done.stderr.splitlines()
     return line
 
@@ -262,6 +286,7 @@ def test_nowhere_to_go(cluster: Cluster) -> None:
     put(cluster, [b"c"], topic=f"{letters}-Replayed")
     put(cluster, [b"d"])
     done = cluster.marketprep("deadletters", "replay")
+    settle(cluster)
     assert done.returncode == 1
     [line, error] = done.stderr.splitlines()
     assert line == told(1)
@@ -442,6 +467,7 @@ def test_a_signal_ends_it_behind_a_transaction(cluster: Cluster, number: signal.
     assert replaying.returncode == 130, error
     [line, interrupted] = error.decode().splitlines()
     assert interrupted == "interrupted: running it again goes on"
+    settle(cluster)
     done = len(cluster.consume(topic, partition))
     assert 0 < done < len(values)
     assert line == told(done)
@@ -480,6 +506,7 @@ def test_two_side_by_side(cluster: Cluster) -> None:
         _, error = one.communicate(timeout=120)
         assert one.returncode == 0 or b"Another replay" in error.splitlines()[-1], error
     assert 0 in {one.returncode for one in both}
+    settle(cluster)
     are_once(cluster, topic, partition, values)
 
 

@@ -146,6 +146,12 @@ class Replay:
             for lane, _ in due:
                 await topics.create_replayed(client, self._settings, self._found, lane)
             self._found = await topics.find(client)
+        for lane, _ in due:
+            name = topics.replayed_name(self._settings, lane)
+            there = self._found.get(name)
+            if not there or there.partitions < self._found[lane.dead_letters].partitions:
+                # without notes everything would seem to be due
+                raise KafkaFailure(f"The topic {name} is not there yet: run it again.")
         async with LogReader.open(self._settings) as reader:
             with suppress(_Stopped):
                 for lane, of_lane in due:
