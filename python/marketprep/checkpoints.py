@@ -2,18 +2,18 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition, errors
+from aiokafka import ConsumerRecord, TopicPartition
 
 from marketprep.assignment import Assignment
 from marketprep.batch import Message
 from marketprep.decoder import Decoder
-from marketprep.kafka import connection
-from marketprep.outbox import close
+from marketprep.log_reader import LogReader
 from marketprep.settings import Settings
 
 _log = structlog.stdlib.get_logger("marketprep.checkpoints")
@@ -21,8 +21,8 @@ _log = structlog.stdlib.get_logger("marketprep.checkpoints")
 #: The version of what tells up to where checkpoints go.
 _VERSION = 1
 
-_POLL_MS = 200
-_POLL_MESSAGES = 500
+#: How many messages are read again at once.
+_MESSAGES = 500
 
 #: Decodes messages of a partition with a decoder, somewhere else than in the event loop.
 Replay = Callable[[Decoder, Sequence[ConsumerRecord]], Any]
@@ -106,22 +106,13 @@ class Checkpoints:
         decoder = self.forget()
         if not self.are_kept or committed is None:
             return decoder
-        reader = AIOKafkaConsumer(
-            **connection(self._settings.kafka),
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            isolation_level="read_committed",
-        )
-        try:
-            await reader.start()
+        async with LogReader.open(self._settings) as reader:
             await self._restore(reader, committed, decoder, replay)
-        finally:
-            await close(reader)
         return decoder
 
     async def _restore(
         self,
-        reader: AIOKafkaConsumer,
+        reader: LogReader,
         committed: int,
         decoder: Decoder,
         replay: Replay,
@@ -152,11 +143,20 @@ class Checkpoints:
                 restored += 1
             except ValueError as error:
                 log.warning("a book starts cold", book=name, reason=str(error))
-        topic = TopicPartition(self._assignment.topics.input, self._partition)
+        place = TopicPartition(self._assignment.topics.input, self._partition)
+        first, end = await reader.bounds(place)
+        if saved.next_offset < first:
+            log.warning(
+                "messages that books need are there no more",
+                wanted=saved.next_offset,
+                oldest=first,
+            )
         replayed = 0
-        async for records in self._messages(reader, topic, saved.next_offset, committed, log):
-            await replay(decoder, records)
-            replayed += len(records)
+        start, stop = max(first, saved.next_offset), min(end, committed)
+        async with aclosing(reader.batches(place, start, stop, _MESSAGES)) as batches:
+            async for records in batches:
+                await replay(decoder, records)
+                replayed += len(records)
         log.info(
             "books restored",
             books=restored,
@@ -164,46 +164,22 @@ class Checkpoints:
             seconds=round(time.monotonic() - begin, 3),
         )
 
-    async def _read(self, reader: AIOKafkaConsumer, log: Any) -> _Saved:  # noqa: ANN401 - structlog's
+    async def _read(self, reader: LogReader, log: Any) -> _Saved:  # noqa: ANN401 - structlog's
         """The newest checkpoints of a partition, and where its last whole round ended."""
         saved = _Saved()
-        topic = TopicPartition(self._assignment.checkpoints or "", self._partition)
-        async for records in self._messages(reader, topic, None, None, log):
-            for record in records:
-                name = self._name(record.key)
-                if name is None or record.value is None:
-                    continue
-                if name:
-                    saved.contents[name] = record.value
-                else:
-                    saved.next_offset = self._next_offset(record.value, log)
+        place = TopicPartition(self._assignment.checkpoints or "", self._partition)
+        first, end = await reader.bounds(place)
+        async with aclosing(reader.batches(place, first, end, _MESSAGES)) as batches:
+            async for records in batches:
+                for record in records:
+                    name = self._name(record.key)
+                    if name is None or record.value is None:
+                        continue
+                    if name:
+                        saved.contents[name] = record.value
+                    else:
+                        saved.next_offset = self._next_offset(record.value, log)
         return saved
-
-    async def _messages(
-        self,
-        reader: AIOKafkaConsumer,
-        partition: TopicPartition,
-        start: int | None,
-        end: int | None,
-        log: Any,  # noqa: ANN401 - as above
-    ) -> Any:  # noqa: ANN401 - an iterator of messages
-        """The messages of a partition from `start`, or all there are, to `end`."""
-        reader.assign([partition])
-        first = (await reader.beginning_offsets([partition]))[partition]
-        last = (await reader.end_offsets([partition]))[partition]
-        if start is not None and start < first:
-            log.warning("messages that books need are there no more", wanted=start, oldest=first)
-        begin, stop = max(first, start or 0), last if end is None else min(last, end)
-        reader.seek(partition, begin)
-        while await reader.position(partition) < stop:
-            try:
-                polled = await reader.getmany(timeout_ms=_POLL_MS, max_records=_POLL_MESSAGES)
-            except errors.OffsetOutOfRangeError:  # retention goes on meanwhile
-                reader.seek(partition, (await reader.beginning_offsets([partition]))[partition])
-                continue
-            records = [one for one in polled.get(partition, ()) if one.offset < stop]
-            if records:
-                yield records
 
     def _name(self, key: bytes | None) -> str | None:
         """The name of a book, or an empty one for the end of a round; None for other keys."""

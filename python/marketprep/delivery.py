@@ -1,10 +1,13 @@
-"""Delivery: what a partition leads to, together with the offset up to which it was read."""
+"""Delivery: what a partition leads to, together with the offset up to which it was read.
+
+Transactions are here, for whoever else has something to commit at once.
+"""
 
 import asyncio
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, TopicPartition, errors
 from aiokafka.producer import sender
@@ -19,6 +22,10 @@ _ABORT_SECONDS = 5
 # A commit is answered before it is done everywhere, so the next transaction is often turned away at
 # first. How long a producer waits then, 20 ms, is longer than most transactions take.
 sender.BACKOFF_OVERRIDE = 0.002
+
+#: How brokers say that another producer has this one's transactional id, or that its transaction
+#: has lasted too long.
+_FENCED = (errors.ProducerFenced, errors.InvalidProducerEpoch)
 
 #: What a producer raises that cannot be used any more, whatever the reason was.
 _UNUSABLE = (AssertionError, errors.IllegalOperation)
@@ -36,88 +43,22 @@ class Fenced(Exception):  # noqa: N818 - it is an event that others cause
         super().__init__("a transaction lasted too long" if is_late else "another has taken over")
 
 
-class Delivery(ABC):
-    """Delivers what one partition leads to, in steps: begin, send as often as needed, commit.
+class Transactions:
+    """A producer all of whose messages are parts of transactions.
 
-    After any error it is of no use any more: close it, and go on with another one from the
-    committed offset.
+    After any error it is of no use any more. Raises Fenced, DeliveryError or KafkaError.
     """
 
-    def __init__(
-        self, settings: Settings, place: TopicPartition, transactional_id: str | None
-    ) -> None:
-        self._place = place
-        self._producer = new_producer(settings, settings.output.compression, transactional_id)
+    def __init__(self, settings: Settings, compression: str, transactional_id: str) -> None:
+        self._producer = new_producer(settings, compression, transactional_id)
         self._outbox = Outbox(self._producer)
-
-    async def start(self) -> None:
-        """Must be done before committed offsets are asked for."""
-        await self._producer.start()
-
-    @abstractmethod
-    async def begin(self) -> None:
-        """Before anything is sent."""
-
-    @abstractmethod
-    async def send(self, messages: Iterable[Message]) -> None:
-        """Sends messages, in order for each partition."""
-
-    @abstractmethod
-    async def commit(self, next_offset: int, checkpoints: Sequence[Message] = ()) -> None:
-        """Returns when all that was sent is there, and reading would go on at `next_offset`.
-
-        `checkpoints` are what books are then.
-        """
-
-    async def settle(self) -> None:
-        """Waits for what `commit` has left under way."""
-        await self._outbox.acknowledged()
-
-    async def close(self) -> None:
-        """Gives up what is not committed."""
-        await close(self._producer)
-
-
-class AtLeastOnce(Delivery):
-    """Offsets are committed when all is acknowledged: after a crash in between it comes twice."""
-
-    def __init__(
-        self, settings: Settings, place: TopicPartition, consumer: AIOKafkaConsumer
-    ) -> None:
-        super().__init__(settings, place, None)
-        self._consumer = consumer
-
-    async def begin(self) -> None:
-        """Nothing is needed."""
-
-    async def send(self, messages: Iterable[Message]) -> None:
-        """As in `Delivery`."""
-        await self._outbox.send(messages)
-
-    async def commit(self, next_offset: int, checkpoints: Sequence[Message] = ()) -> None:
-        """Waits for every acknowledgement, then commits the offset."""
-        await self._outbox.acknowledged()
-        await self._consumer.commit({self._place: next_offset})
-        # what a crash in between loses is made good by reading on from the checkpoints before
-        await self._outbox.send(checkpoints)
-
-
-class ExactlyOnce(Delivery):
-    """All of it is one transaction: readers of committed messages see all or nothing.
-
-    There is a producer for each partition, as its transactional id is what tells brokers who owns
-    that: whoever starts one later fences off all that came before, however partitions were
-    assigned. (A group's coordinator alone does not: a member that it has given up may still commit
-    offsets within its transaction.)
-    """
-
-    def __init__(self, settings: Settings, assignment: Assignment, place: TopicPartition) -> None:
-        self._group_id = assignment.topics.group_id
-        parts = (settings.kafka.transactional_id_prefix, self._group_id, place.topic)
-        super().__init__(settings, place, f"{'-'.join(parts)}-{place.partition}")
         self._timeout = settings.kafka.transaction_timeout_ms / 1000
         self._begun = time.monotonic()
         self._is_open = False
+
+    async def start(self) -> None:
+        """Ends what the last one with this id has begun, one way or the other; fences it off."""
+        await self._producer.start()
 
     async def begin(self) -> None:
         """Begins a transaction."""
@@ -127,18 +68,19 @@ class ExactlyOnce(Delivery):
         self._is_open = True
 
     async def send(self, messages: Iterable[Message]) -> None:
-        """As in `Delivery`."""
+        """Sends messages, in order for each partition."""
         with self._telling_what_is_wrong():
             await self._outbox.send(messages)
 
-    async def commit(self, next_offset: int, checkpoints: Sequence[Message] = ()) -> None:
-        """Ends the transaction, checkpoints and offset within it."""
+    async def end(
+        self, offsets: Mapping[TopicPartition, int] | None = None, group_id: str = ""
+    ) -> None:
+        """Returns when all that was sent is there, and committed with the offsets of a group."""
         with self._telling_what_is_wrong():
-            await self._outbox.send(checkpoints)
             # a commit would succeed without a batch that was refused
             await self._outbox.acknowledged()
-            offsets = {self._place: next_offset}
-            await self._producer.send_offsets_to_transaction(offsets, self._group_id)
+            if offsets:
+                await self._producer.send_offsets_to_transaction(offsets, group_id)
             await self._producer.commit_transaction()
         self._is_open = False
 
@@ -147,7 +89,7 @@ class ExactlyOnce(Delivery):
         if self._is_open:  # else readers would be held up until brokers have waited long enough
             with suppress(Exception):
                 await asyncio.wait_for(self._producer.abort_transaction(), _ABORT_SECONDS)
-        await super().close()
+        await close(self._producer)
 
     @contextmanager
     def _telling_what_is_wrong(self) -> Iterator[None]:
@@ -158,7 +100,7 @@ class ExactlyOnce(Delivery):
             cause = error.__cause__ if isinstance(error, DeliveryError) else error
             if isinstance(cause, _UNUSABLE):
                 cause = self._fatal_error()
-            if isinstance(cause, errors.ProducerFenced):
+            if isinstance(cause, _FENCED):
                 is_late = time.monotonic() - self._begun > self._timeout
                 raise Fenced(is_late=is_late) from error
             if isinstance(error, _UNUSABLE):
@@ -169,3 +111,95 @@ class ExactlyOnce(Delivery):
         """What has made the producer unusable, which it tells once and to whoever waits then."""
         waiter = self._producer._txn_manager._transaction_waiter  # noqa: SLF001 - nothing else has it
         return waiter.exception() if waiter and waiter.done() and not waiter.cancelled() else None
+
+
+class Delivery(Protocol):
+    """Delivers what one partition leads to, in steps: begin, send as often as needed, commit.
+
+    After any error it is of no use any more: close it, and go on with another one from the
+    committed offset.
+    """
+
+    async def start(self) -> None:
+        """Must be done before committed offsets are asked for."""
+
+    async def begin(self) -> None:
+        """Before anything is sent."""
+
+    async def send(self, messages: Iterable[Message]) -> None:
+        """Sends messages, in order for each partition."""
+
+    async def commit(self, next_offset: int, checkpoints: Sequence[Message] = ()) -> None:
+        """Returns when all that was sent is there, and reading would go on at `next_offset`.
+
+        `checkpoints` are what books are then.
+        """
+
+    async def settle(self) -> None:
+        """Waits for what `commit` has left under way."""
+
+    async def close(self) -> None:
+        """Gives up what is not committed."""
+
+
+class ExactlyOnce(Transactions):
+    """All of it is one transaction: readers of committed messages see all or nothing.
+
+    There is a producer for each partition, as its transactional id is what tells brokers who owns
+    that: whoever starts one later fences off all that came before, however partitions were
+    assigned. (A group's coordinator alone does not: a member that it has given up may still commit
+    offsets within its transaction.)
+    """
+
+    def __init__(self, settings: Settings, assignment: Assignment, place: TopicPartition) -> None:
+        self._place = place
+        self._group_id = assignment.topics.group_id
+        parts = (settings.kafka.transactional_id_prefix, self._group_id, place.topic)
+        transactional_id = f"{'-'.join(parts)}-{place.partition}"
+        super().__init__(settings, settings.output.compression, transactional_id)
+
+    async def commit(self, next_offset: int, checkpoints: Sequence[Message] = ()) -> None:
+        """Ends the transaction, checkpoints and offset within it."""
+        await self.send(checkpoints)
+        await self.end({self._place: next_offset}, self._group_id)
+
+    async def settle(self) -> None:
+        """Nothing is left under way."""
+
+
+class AtLeastOnce:
+    """Offsets are committed when all is acknowledged: after a crash in between it comes twice."""
+
+    def __init__(
+        self, settings: Settings, place: TopicPartition, consumer: AIOKafkaConsumer
+    ) -> None:
+        self._place = place
+        self._consumer = consumer
+        self._producer = new_producer(settings, settings.output.compression)
+        self._outbox = Outbox(self._producer)
+
+    async def start(self) -> None:
+        """Connects."""
+        await self._producer.start()
+
+    async def begin(self) -> None:
+        """Nothing is needed."""
+
+    async def send(self, messages: Iterable[Message]) -> None:
+        """Sends messages, in order for each partition."""
+        await self._outbox.send(messages)
+
+    async def commit(self, next_offset: int, checkpoints: Sequence[Message] = ()) -> None:
+        """Waits for every acknowledgement, then commits the offset."""
+        await self._outbox.acknowledged()
+        await self._consumer.commit({self._place: next_offset})
+        # what a crash in between loses is made good by reading on from the checkpoints before
+        await self._outbox.send(checkpoints)
+
+    async def settle(self) -> None:
+        """Waits for the last checkpoints."""
+        await self._outbox.acknowledged()
+
+    async def close(self) -> None:
+        """Gives up what is not acknowledged."""
+        await close(self._producer)

@@ -10,12 +10,20 @@ from typing import TypeVar
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition, errors
 
+from marketprep import topics
 from marketprep._core import Batch
 from marketprep.assignment import Assignment
 from marketprep.batch import MemoryWatch
 from marketprep.book_log import BookLog
 from marketprep.delivery import Fenced
-from marketprep.kafka import LOST_MEMBERSHIP, KafkaFailure, connection, explain, is_transient
+from marketprep.kafka import (
+    LOST_MEMBERSHIP,
+    KafkaFailure,
+    admin,
+    connection,
+    explain,
+    is_transient,
+)
 from marketprep.metrics import ExchangeMetrics, LaneMetrics
 from marketprep.outbox import DeliveryError, close
 from marketprep.partition import Partition, Surroundings
@@ -41,6 +49,11 @@ _LOOK_SECONDS = 1.0
 
 _FIRST_BACKOFF_SECONDS = 0.5
 _LAST_BACKOFF_SECONDS = 30.0
+
+#: Errors that do not tell why nobody can be reached, or which topic is not there.
+_SAY_LITTLE = (errors.KafkaConnectionError, errors.UnknownTopicOrPartitionError)
+
+_ASK_SECONDS = 10
 
 
 class Lane:
@@ -106,6 +119,8 @@ class Lane:
                 reason = self._reason(error)
                 if self._stop.is_set():
                     raise KafkaFailure(reason) from error
+                if isinstance(error, _SAY_LITTLE):
+                    reason = await self._asked(reason)
             else:
                 return
             finally:
@@ -126,6 +141,8 @@ class Lane:
             cause, topic = error.__cause__, error.topic
         if isinstance(error, Fenced):
             return f"brokers take nothing more from this producer: {error}"
+        if isinstance(error, KafkaFailure) and error.__cause__ and is_transient(error.__cause__):
+            return str(error)
         if not isinstance(cause, errors.KafkaError) and not is_transient(cause):
             raise error
         text = explain(cause, self._settings.kafka, topic)
@@ -133,6 +150,18 @@ class Lane:
         if not is_transient(cause) and not is_of_group:
             raise KafkaFailure(text) from error
         return text
+
+    async def _asked(self, reason: str) -> str:
+        """What brokers say is wrong if they are asked for that alone; else the reason as it is."""
+        try:
+            async with asyncio.timeout(_ASK_SECONDS), admin(self._settings.kafka) as client:
+                found = await topics.find(client)
+                topics.check(topics.wanted([self.assignment]), found, self._settings)
+        except KafkaFailure as failure:
+            return str(failure)
+        except TimeoutError:
+            pass
+        return reason
 
     async def _session(self, *, until_end: bool) -> None:
         """One life of a consumer, and of all that works on its partitions."""

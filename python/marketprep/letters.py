@@ -82,7 +82,7 @@ class Letter:
     @property
     def exchange(self) -> str:
         """Whose it is: as it says itself, else as its partition does."""
-        return self._header("exchange") or self.lane.exchanges.get(self.record.partition, NONE)
+        return self._header("exchange") or self.lane.exchanges_of(self.record.partition) or NONE
 
     @property
     def detail(self) -> str:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition, errors
@@ -12,9 +12,6 @@ from marketprep.outbox import close
 from marketprep.settings import Settings
 
 _POLL_MS = 200
-
-#: One message at a time is unpacked of what was fetched: next to nothing may become very large.
-_POLL_MESSAGES = 1
 
 _PARTITION_FETCH_BYTES = 4 << 20
 
@@ -59,22 +56,29 @@ class LogReader:
 
         What is there no more is passed over. Raises KafkaTimeoutError if brokers fall silent.
         """
+        async with aclosing(self.batches(partition, begin, end, most=1)) as batches:
+            async for records in batches:
+                for record in records:
+                    yield record
+
+    async def batches(
+        self, partition: TopicPartition, begin: int, end: int, most: int
+    ) -> AsyncGenerator[list[ConsumerRecord], None]:
+        """The same, so many at once at most as are to be unpacked of what was fetched."""
         self._consumer.assign([partition])
         self._consumer.seek(partition, begin)
         position, heard_at = begin, time.monotonic()
         while position < end:
             try:
                 polled = await self._consumer.getmany(
-                    partition, timeout_ms=_POLL_MS, max_records=_POLL_MESSAGES
+                    partition, timeout_ms=_POLL_MS, max_records=most
                 )
             except errors.OffsetOutOfRangeError:  # retention goes on meanwhile
                 first, _ = await self.bounds(partition)
                 self._consumer.seek(partition, first)
                 continue
-            for record in polled.get(partition, ()):
-                if record.offset >= end:
-                    return
-                yield record
+            if records := [one for one in polled.get(partition, ()) if one.offset < end]:
+                yield records
             # control records move it too, which are no messages
             reached = await self._consumer.position(partition)
             if polled or reached > position:

@@ -7,16 +7,16 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
-from aiokafka import AIOKafkaProducer, errors
-from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka import errors
 
 from marketprep import dead_letters, topics
 from marketprep.assignment import Assignment
 from marketprep.batch import Message
+from marketprep.delivery import Fenced, Transactions
 from marketprep.kafka import KafkaFailure, admin, explain
 from marketprep.letters import Letter, Place, Section, letters, nothing_at, section_of, sections
 from marketprep.log_reader import LogReader
-from marketprep.outbox import DeliveryError, Outbox, close, new_producer
+from marketprep.outbox import DeliveryError
 from marketprep.replayed import Note
 from marketprep.settings import Settings
 
@@ -24,15 +24,9 @@ from marketprep.settings import Settings
 _TRANSACTION_LETTERS = 1000
 _TRANSACTION_BYTES = 4 << 20
 
-_ABORT_SECONDS = 5
-
 #: What becomes of a dead letter that was asked for: it is replayed; or it was before; or it has
 #: failed after a replay, and is left out; or there is nowhere to put it.
 Fate = Literal["replayed", "earlier", "failed again", "nowhere"]
-
-#: How brokers tell a producer that another one has its transactional id, or that they have undone
-#: its transaction because it stood still for too long.
-_FENCED = errors.ProducerFenced | errors.InvalidProducerEpoch
 
 #: What replayed messages are compressed by.
 _COMPRESSION = "zstd"
@@ -174,15 +168,18 @@ class Replay:
     ) -> None:
         settings = self._settings
         name = f"{settings.kafka.transactional_id_prefix}-replay-{lane.dead_letters}"
-        producer = new_producer(settings, _COMPRESSION, name)
+        transactions = Transactions(settings, _COMPRESSION, name)
+        seconds = settings.kafka.transaction_timeout_ms / 1000  # brokers undo it after that time
         try:
-            async with asyncio.timeout(settings.kafka.transaction_timeout_ms / 1000):
-                await producer.start()
-            transactions = _Transactions(producer, settings)
+            async with asyncio.timeout(seconds):
+                await transactions.start()
             for section in of_lane:
                 async with aclosing(self._full(reader, section)) as full:
                     async for replayed in full:
-                        await transactions.commit(self._messages(replayed, lane))
+                        async with asyncio.timeout(seconds):
+                            await transactions.begin()
+                            await transactions.send(self._messages(replayed, lane))
+                            await transactions.end()
                         for letter in replayed:
                             self.done.add(letter, "replayed")
                             advance(letter.size, lane.name)
@@ -191,7 +188,7 @@ class Replay:
         except Exception as error:
             raise self._failure(error, lane) from error
         finally:
-            await close(producer)
+            await transactions.close()
 
     def _messages(self, replayed: Sequence[Letter], lane: Assignment) -> list[Message]:
         """What dead letters of a partition were before, and the note that they were replayed."""
@@ -253,7 +250,7 @@ class Replay:
         # what a producer's own task fails with is within a KafkaError that says nothing
         while cause.__cause__ and type(cause) in (DeliveryError, errors.KafkaError):
             cause = cause.__cause__
-        if isinstance(cause, _FENCED):
+        if isinstance(error, Fenced):
             return KafkaFailure(
                 f"Another replay of {lane.dead_letters} has begun and goes on in the place of this "
                 "one, or this one stood still for longer than kafka.transaction_timeout_ms. What "
@@ -261,41 +258,6 @@ class Replay:
             )
         if isinstance(cause, TimeoutError):
             cause = errors.KafkaTimeoutError()
-        if isinstance(
-            cause, errors.KafkaError | errors.IllegalOperation | AssertionError | OSError
-        ):
+        if isinstance(cause, errors.KafkaError | OSError):
             return KafkaFailure(explain(cause, self._settings.kafka, topic))
         return error
-
-
-class _TransactionalOutbox(Outbox):
-    """An outbox of a producer that compresses everything."""
-
-    def _compressed_batch(self) -> BatchBuilder:
-        # one that the producer does not make is no part of its transactions: brokers refuse it
-        return self._producer.create_batch()
-
-
-class _Transactions:
-    """Transactions of a producer, which is not to be used again once one has failed."""
-
-    def __init__(self, producer: AIOKafkaProducer, settings: Settings) -> None:
-        self._producer = producer
-        self._outbox = _TransactionalOutbox(producer)
-        # brokers undo it after that time
-        self._seconds = settings.kafka.transaction_timeout_ms / 1000
-
-    async def commit(self, messages: Sequence[Message]) -> None:
-        """Sends messages, all or none."""
-        try:
-            async with asyncio.timeout(self._seconds):
-                await self._producer.begin_transaction()
-                await self._outbox.send(messages)
-                # a commit would not wait for what brokers have refused
-                await self._outbox.acknowledged()
-                await self._producer.commit_transaction()
-        except BaseException:
-            # brokers do it by themselves in the end, but readers wait for that
-            with suppress(Exception):
-                await asyncio.wait_for(self._producer.abort_transaction(), _ABORT_SECONDS)
-            raise

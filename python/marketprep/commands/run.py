@@ -6,14 +6,20 @@ from pathlib import Path
 
 import click
 
-from marketprep._core import exchange_names
 from marketprep.assignment import assignments
-from marketprep.commands import read, servers_option, setting_option
+from marketprep.commands import (
+    exchange_option,
+    kind_option,
+    read,
+    region_option,
+    servers_option,
+    setting_option,
+)
 from marketprep.foreground import Surroundings, prepare_local, serve
-from marketprep.kind import KINDS, Kind
+from marketprep.kind import Kind
 from marketprep.local import LocalKafka
 from marketprep.progress import Steps
-from marketprep.settings import REGIONS, Region, load_settings
+from marketprep.settings import Region, load_settings
 
 #: Envelopes a second of each exchange and kind that are made up where there is no cluster.
 _SIMULATED_RATE = 1.0
@@ -22,21 +28,9 @@ _SIMULATED_RATE = 1.0
 @click.command()
 @setting_option
 @servers_option
-@click.option(
-    "--region",
-    "regions",
-    multiple=True,
-    type=click.Choice(REGIONS, case_sensitive=False),
-    help="Only this region. Repeatable, as are the next two: many processes can share the work.",
-)
-@click.option("--kind", "kinds", multiple=True, type=click.Choice(KINDS), help="Only this kind.")
-@click.option(
-    "--exchange",
-    "exchanges",
-    multiple=True,
-    type=click.Choice([name for name, _ in exchange_names()]),
-    help="Only this exchange.",
-)
+@region_option
+@kind_option
+@exchange_option
 @click.option(
     "--until-end",
     is_flag=True,
