@@ -103,6 +103,9 @@ class Transactions:
             if isinstance(cause, _FENCED):
                 is_late = time.monotonic() - self._begun > self._timeout
                 raise Fenced(is_late=is_late) from error
+            is_denied = isinstance(cause, errors.TopicAuthorizationFailedError)
+            if cause and is_denied and not isinstance(error, DeliveryError):
+                raise DeliveryError(", ".join(sorted(*cause.args))) from cause
             if isinstance(error, _UNUSABLE):
                 raise cause or errors.KafkaError("a transaction cannot go on") from error
             raise
