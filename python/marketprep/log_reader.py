@@ -65,6 +65,8 @@ class LogReader:
         self, partition: TopicPartition, begin: int, end: int, most: int
     ) -> AsyncGenerator[list[ConsumerRecord], None]:
         """The same, so many at once at most as are to be unpacked of what was fetched."""
+        if begin >= end:  # one that has just been assigned something cannot be closed at once
+            return
         self._consumer.assign([partition])
         self._consumer.seek(partition, begin)
         position, heard_at = begin, time.monotonic()
