@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 
 import pytest
 from hypothesis import given
@@ -103,25 +104,24 @@ def test_memory_is_measured() -> None:
     assert MemoryWatch(512).share(4) == 32 << 20
 
 
-def test_a_queue_holds_no_more_bytes_than_it_may() -> None:
+def test_a_queue_says_when_it_is_full() -> None:
     async def main() -> None:
-        queue, most, taken = ByteQueue[int](100), 0, []
+        queue = ByteQueue[int](100)
+        sizes, held = [30, 30, 40, 1000, 1], []
+        for number, size in enumerate(sizes):
+            assert queue.is_full == (sum(sizes[:number]) >= 100)
+            await queue.put(number, size)
+            held.append(queue.held_bytes)
+        assert held == [30, 60, 100, 1100, 1101]
+        await queue.close()
+        taken = [number async for number in everything(queue)]
+        assert taken == [0, 1, 2, 3, 4]
+        assert not queue.is_full
+        assert queue.held_bytes == 0
 
-        async def fill() -> None:
-            nonlocal most
-            for number in range(50):
-                await queue.put(number, 30)
-                most = max(most, queue.held_bytes)
-            await queue.put(50, 1000)
-            await queue.close()
-
-        filling = asyncio.create_task(fill())
+    async def everything(queue: ByteQueue[int]) -> AsyncIterator[int]:
         while (number := await queue.get()) is not None:
-            taken.append(number)
-            await asyncio.sleep(0)
-        await filling
-        assert (taken, most) == (list(range(51)), 90)
-        assert await queue.get() is None
+            yield number
 
     asyncio.run(main())
 

@@ -164,6 +164,11 @@ def test_every_section_that_is_none_is_told(tmp_path: Path, section: str) -> Non
         ("logs.level", "loud", "debug, info, warning or error is needed, not 'loud'"),
         ("kafka.client_id", "", "a text is needed, not ''"),
         ("kafka.bootstrap_servers", "kafka", "host:port is needed, not 'kafka'"),
+        (
+            "batch.commit_interval_ms",
+            30_001,
+            "30001 is over half of kafka.transaction_timeout_ms: lower it",
+        ),
         ("watch.health_address", "8080", "host:port is needed, not '8080'"),
         ("kafka.bootstrap_servers", ["a:1", "b:"], "host:port is needed, not 'b:'"),
         ("kafka.bootstrap_servers", ["a:65536"], "host:port is needed, not 'a:65536'"),

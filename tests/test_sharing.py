@@ -110,17 +110,19 @@ def test_the_same_work_twice_by_mistake(cluster: Cluster) -> None:
     assert without_unknown_times(cluster.records("upbit", "ticker"), truth) == truth
 
 
-@pytest.mark.parametrize("is_taken_over", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "is_taken_over"), [("orderbook", False), ("ticker", False), ("orderbook", True)]
+)
 def test_a_process_that_was_stopped_for_longer_than_its_transactions_may_last(
-    cluster: Cluster, *, is_taken_over: bool
+    cluster: Cluster, kind: Kind, *, is_taken_over: bool
 ) -> None:
     """It goes on from where it was; or if another one does meanwhile, leaves that to it."""
     cluster.configure(kafka={"transaction_timeout_ms": 1000}, batch={"max_wait_ms": 300})
     cluster.create_topics()
-    topics, partition = cluster.of("okx", "orderbook")
-    envelopes, truth = market("okx", "orderbook", 1_000_000)
+    topics, partition = cluster.of("okx", kind)
+    envelopes, truth = market("okx", kind, 1_000_000)
     third = len(envelopes) // 3
-    parts = ("--exchange", "okx", "--kind", "orderbook")
+    parts = ("--exchange", "okx", "--kind", kind)
     one = cluster.start("run", *parts)
     wait_for_line(one, b"partitions assigned")
     cluster.produce(topics.input, partition, envelopes[:third])
@@ -129,7 +131,7 @@ def test_a_process_that_was_stopped_for_longer_than_its_transactions_may_last(
     cluster.produce(topics.input, partition, envelopes[third : 2 * third])
     if is_taken_over:
         two = cluster.start("run", *parts)
-        wait_until(lambda: all_done(cluster, "okx", "orderbook"), "the other one")
+        wait_until(lambda: all_done(cluster, "okx", kind), "the other one")
     else:  # brokers look for such every ten seconds
         wait_until(lambda: is_undone(cluster, topics.output, partition), "the end of its time")
     one.send_signal(signal.SIGCONT)
@@ -139,11 +141,11 @@ def test_a_process_that_was_stopped_for_longer_than_its_transactions_may_last(
         assert one.returncode == 1
         assert b"Error: Another instance, started after this one" in told
         one = two
-    wait_until(lambda: all_done(cluster, "okx", "orderbook"), "the end")
+    wait_until(lambda: all_done(cluster, "okx", kind), "the end")
     one.send_signal(signal.SIGTERM)
     _, told = one.communicate(timeout=60)
     assert one.returncode == 0, told.decode()
-    records = cluster.records("okx", "orderbook")
+    records = cluster.records("okx", kind)
     assert without_unknown_times(records, truth) == truth
 
 

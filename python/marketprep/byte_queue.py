@@ -1,4 +1,4 @@
-"""A queue that is bounded in bytes, between the two tasks of a lane."""
+"""A queue that is bounded in bytes, between what is read and what is delivered."""
 
 import asyncio
 from collections import deque
@@ -8,7 +8,10 @@ T = TypeVar("T")
 
 
 class ByteQueue(Generic[T]):
-    """Holds items up to a number of bytes; one item always fits into an empty queue."""
+    """Holds items up to a number of bytes, and one more.
+
+    Whoever puts looks before whether it is full, and never waits here: others may depend on it.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self.held_bytes = 0
@@ -19,15 +22,12 @@ class ByteQueue(Generic[T]):
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more fits, however small."""
+        """Whether nothing more is to be put."""
         return bool(self._items) and self.held_bytes >= self._max_bytes
 
     async def put(self, item: T, size: int) -> None:
-        """Adds an item as soon as there is room."""
+        """Adds an item."""
         async with self._changed:
-            await self._changed.wait_for(
-                lambda: not self._items or self.held_bytes + size <= self._max_bytes
-            )
             self._items.append((item, size))
             self.held_bytes += size
             self._changed.notify_all()

@@ -31,6 +31,11 @@ _FENCED = (errors.ProducerFenced, errors.InvalidProducerEpoch)
 _UNUSABLE = (AssertionError, errors.IllegalOperation)
 
 
+def _now() -> float:
+    """Seconds by a clock that never jumps, and goes on while a machine is suspended if it can."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 class Fenced(Exception):  # noqa: N818 - it is an event that others cause
     """Brokers take nothing more from this producer.
 
@@ -53,7 +58,7 @@ class Transactions:
         self._producer = new_producer(settings, compression, transactional_id)
         self._outbox = Outbox(self._producer)
         self._timeout = settings.kafka.transaction_timeout_ms / 1000
-        self._begun = time.monotonic()
+        self._begun = _now()
         self._is_open = False
 
     async def start(self) -> None:
@@ -62,7 +67,7 @@ class Transactions:
 
     async def begin(self) -> None:
         """Begins a transaction."""
-        self._begun = time.monotonic()
+        self._begun = _now()
         with self._telling_what_is_wrong():
             await self._producer.begin_transaction()
         self._is_open = True
@@ -86,10 +91,12 @@ class Transactions:
 
     async def close(self) -> None:
         """Undoes an open transaction."""
-        if self._is_open:  # else readers would be held up until brokers have waited long enough
-            with suppress(Exception):
-                await asyncio.wait_for(self._producer.abort_transaction(), _ABORT_SECONDS)
-        await close(self._producer)
+        try:
+            if self._is_open:  # else readers are held up until brokers have waited long enough
+                with suppress(Exception):
+                    await asyncio.wait_for(self._producer.abort_transaction(), _ABORT_SECONDS)
+        finally:
+            await close(self._producer)
 
     @contextmanager
     def _telling_what_is_wrong(self) -> Iterator[None]:
@@ -101,7 +108,7 @@ class Transactions:
             if isinstance(cause, _UNUSABLE):
                 cause = self._fatal_error()
             if isinstance(cause, _FENCED):
-                is_late = time.monotonic() - self._begun > self._timeout
+                is_late = _now() - self._begun > self._timeout
                 raise Fenced(is_late=is_late) from error
             is_denied = isinstance(cause, errors.TopicAuthorizationFailedError)
             if cause and is_denied and not isinstance(error, DeliveryError):

@@ -67,6 +67,8 @@ def served(health: Health, address: str) -> Iterator[None]:
     """
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = _ASK_SECONDS
+
         def do_GET(self) -> None:
             status, content = health.answer(self.path)
             self.send_response(status)
@@ -78,9 +80,13 @@ def served(health: Health, address: str) -> Iterator[None]:
         def log_message(self, *_: object) -> None:
             """Nothing: it is asked every few seconds."""
 
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """Nothing: whoever asks may hang up."""
+
     host, _, port = address.rpartition(":")
     try:
-        server = ThreadingHTTPServer((host, int(port)), Handler)
+        server = Server((host, int(port)), Handler)
     except OSError as error:
         text = f"watch.health_address {address} cannot be had: {error.strerror}: name another"
         raise KafkaFailure(text) from None

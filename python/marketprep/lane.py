@@ -25,7 +25,7 @@ from marketprep.kafka import (
     is_transient,
 )
 from marketprep.metrics import ExchangeMetrics, LaneMetrics
-from marketprep.outbox import DeliveryError, close
+from marketprep.outbox import DeliveryError, check, close
 from marketprep.partition import Partition, Surroundings
 from marketprep.partitions import PartitionManager
 from marketprep.settings import Settings
@@ -113,7 +113,7 @@ class Lane:
                 await self._session(until_end=until_end)
             except Exception as raised:  # noqa: BLE001 - it is raised again if nothing can mend it
                 error = _first(raised)
-                if self._stop.is_set() and isinstance(error, Fenced):
+                if self._stop.is_set() and isinstance(error, Fenced) and not error.is_late:
                     self._log.warning("another instance has taken over before all was committed")
                     return
                 reason = self._reason(error)
@@ -186,7 +186,7 @@ class Lane:
                     return
                 if not is_group:
                     partitions.assign()
-                watch = tasks.create_task(self._watch(partitions))
+                watch = tasks.create_task(self._watch(consumer, partitions))
                 await self._read(consumer, partitions, around.changed)
                 await partitions.finish()
                 watch.cancel()
@@ -206,7 +206,7 @@ class Lane:
     async def _read(
         self, consumer: AIOKafkaConsumer, partitions: PartitionManager, changed: asyncio.Event
     ) -> None:
-        size = _Size(min(_POLL_BYTES, self._queue_bytes // 2))
+        size = _Size(min(_POLL_BYTES, self._queue_bytes // 2 // self.assignment.partitions))
         with ThreadPoolExecutor(1, f"decode {self.assignment.name}") as pool:
             while not self._stop.is_set() and not partitions.is_at_end:
                 changed.clear()
@@ -244,10 +244,12 @@ class Lane:
             pass  # the consumer has looked before we told it where to begin
         return None
 
-    async def _watch(self, partitions: PartitionManager) -> None:
+    async def _watch(self, consumer: AIOKafkaConsumer, partitions: PartitionManager) -> None:
+        """Looks after lag, and after errors that the consumer tells nobody who does not poll."""
         try:
             while True:
                 await asyncio.sleep(_LOOK_SECONDS)
+                check(consumer)
                 partitions.look(self.metrics.lag)
         finally:
             partitions.look(self.metrics.lag)
@@ -282,7 +284,8 @@ def _new_consumer(settings: Settings, assignment: Assignment) -> AIOKafkaConsume
         auto_offset_reset="none",  # offsets are sought by hand, and never silently
         session_timeout_ms=settings.consumer.session_timeout_ms,
         heartbeat_interval_ms=settings.consumer.session_timeout_ms // 6,
-        rebalance_timeout_ms=settings.kafka.transaction_timeout_ms,
+        # a request to join waits so long for the others
+        rebalance_timeout_ms=settings.kafka.request_timeout_ms // 2,
         max_poll_interval_ms=_NEVER_MS,
         isolation_level="read_committed",
         max_partition_fetch_bytes=_PARTITION_FETCH_BYTES,

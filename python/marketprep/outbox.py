@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, errors
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from marketprep.batch import BATCH_BYTES, Message
@@ -16,6 +17,7 @@ from marketprep.settings import Settings
 _ZSTD = 4
 
 _CLOSE_SECONDS = 5
+_FORCE_SECONDS = 1
 
 #: Short, as brokers turn requests of a transaction down while the last one is being finished.
 _RETRY_BACKOFF_MS = 20
@@ -50,6 +52,16 @@ def new_producer(
     )
 
 
+def check(consumer: AIOKafkaConsumer) -> None:
+    """Raises what a consumer's own tasks have failed with.
+
+    It tells that only while it is polled, or never.
+    """
+    consumer._coordinator.check_errors()  # noqa: SLF001 - nothing public tells it
+    if consumer._fetcher._fetch_task.done():  # noqa: SLF001 - as above
+        raise errors.KafkaError("the consumer has stopped fetching")
+
+
 async def close(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
     """Stops a client, whatever state it is in. What a producer cannot send soon is given up.
 
@@ -66,10 +78,25 @@ async def close(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
             await asyncio.sleep(0)
             left.add(asyncio.ensure_future(client.client.close()))
         else:
-            left.add(asyncio.ensure_future(client._client.close()))  # noqa: SLF001 - as above
-        await asyncio.wait(left, timeout=1)
+            left.add(asyncio.ensure_future(_close_by_force(client)))
+        await asyncio.wait(left, timeout=3 * _FORCE_SECONDS)
     elif not stopping.cancelled():
         stopping.exception()  # it is thrown away, so nobody needs to know
+
+
+async def _close_by_force(consumer: AIOKafkaConsumer) -> None:
+    """Ends all tasks of a consumer, and its membership, for which the group would wait."""
+    coordinator, fetcher = consumer._coordinator, consumer._fetcher  # noqa: SLF001 - as stop() does
+    for name in ("_coordination_task", "_heartbeat_task", "_commit_refresh_task"):
+        if task := getattr(coordinator, name, None):
+            task.cancel()
+    if hasattr(coordinator, "_maybe_leave_group"):
+        with suppress(Exception):
+            await asyncio.wait_for(coordinator._maybe_leave_group(), _FORCE_SECONDS)  # noqa: SLF001
+    if fetcher:
+        with suppress(Exception):
+            await asyncio.wait_for(fetcher.close(), _FORCE_SECONDS)
+    await consumer._client.close()  # noqa: SLF001 - as stop() does
 
 
 class Outbox:

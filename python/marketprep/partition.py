@@ -23,6 +23,9 @@ from marketprep.watch import Watch, stable_end
 
 _COMMITTED_SECONDS = 10
 
+#: So many messages that are still to be read are no backlog, but what has just come.
+_BACKLOG_MESSAGES = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Poll:
@@ -99,13 +102,16 @@ class Partition:
             start = await offsets.first(self._consumer, self.place, self._around.settings)
         self._go_to(start)
         self._committed = self._committing = start
-        if self._around.until_end:
-            self._end = (await self._consumer.end_offsets([self.place]))[self.place]
+        await self._note_end()
         self.decoder = await self._checkpoints.restore(committed, _replay)
         if beginning := self._checkpoints.beginning(start):
             await self._delivery.begin()
             await self._delivery.send(beginning)
             await self._delivery.commit(start)
+
+    async def _note_end(self) -> None:
+        if self._around.until_end:
+            self._end = (await self._consumer.end_offsets([self.place]))[self.place]
 
     @property
     def has_room(self) -> bool:
@@ -118,7 +124,7 @@ class Partition:
         return self._end is not None and self.position >= self._end
 
     async def take(self, records: Sequence[ConsumerRecord], executor: Executor) -> None:
-        """Decodes what was fetched, and lets it be delivered. Waits while there is no room."""
+        """Decodes what was fetched, and lets it be delivered."""
         async with self._reading:
             if self._is_closing:
                 return
@@ -148,7 +154,8 @@ class Partition:
             saved = self._checkpoints.round(next_offset, self.decoder)
         size = sum(map(len, values)) + len(batch.records)
         size += sum(len(message.value or b"") for message in saved)
-        is_behind = stable_end(self._consumer, self.place) - next_offset > len(records)
+        left = stable_end(self._consumer, self.place) - next_offset
+        is_behind = left > max(len(records), _BACKLOG_MESSAGES)
         return Poll(next_offset, records, timestamps, batch, saved, size, is_behind)
 
     async def lose(self, offset: int) -> None:
@@ -158,9 +165,14 @@ class Partition:
         nothing of what comes instead.
         """
         settings = self._around.settings
-        start = await offsets.after_loss(self._consumer, self.place, offset, settings, self._log)
         async with self._reading:
+            if self._is_closing:
+                return
+            start = await offsets.after_loss(
+                self._consumer, self.place, offset, settings, self._log
+            )
             self._go_to(start)
+            await self._note_end()
             self.decoder = self._checkpoints.forget()
             mark = self._checkpoints.beginning(start)
             await self._queue.put(Poll(start, checkpoints=mark), 0)
@@ -252,7 +264,7 @@ class Partition:
             return True
         async with asyncio.timeout(_COMMITTED_SECONDS):
             committed = await self._consumer.committed(self.place)
-        return committed not in (self._committed, self._committing)
+        return committed is not None and committed not in (self._committed, self._committing)
 
     def look(self) -> int | None:
         """The lag, see `Watch.look`."""

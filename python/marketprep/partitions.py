@@ -73,7 +73,12 @@ class PartitionManager(ConsumerRebalanceListener):  # type: ignore[misc] # it ha
     def _begin(self, numbers: Collection[int]) -> None:
         self._is_assigned = True
         for number in sorted(numbers):
-            self._work[number] = self._tasks.create_task(self._work_on(number))
+            work = self._work_on(number)
+            try:
+                self._work[number] = self._tasks.create_task(work)
+            except RuntimeError:  # something has failed, and everything is about to end
+                work.close()
+                return
         self._changed.set()
         if not numbers:
             self._log.info("no partitions are left for this member of the group")

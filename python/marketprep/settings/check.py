@@ -25,6 +25,7 @@ def check(content: Mapping[str, Any], origin: Origin) -> Iterator[Problem]:
     yield from _partitions(exchanges, topics, origin)
     yield from _distinct_topics(topics, origin)
     yield from _security(kafka, origin)
+    yield from _transactions(content, kafka, origin)
     yield from _publish(exchanges, _mapping(content, "output"), origin)
     yield from _sink(_mapping(content, "sink"), origin)
 
@@ -112,6 +113,20 @@ def _distinct_topics(topics: Mapping[str, Any], origin: Origin) -> Iterator[Prob
                     if (other := seen.setdefault(used, key)) != key:
                         text = f"{used} is {other}'s already: choose another name"
                         yield Problem(origin(key), key, text)
+
+
+def _transactions(
+    content: Mapping[str, Any], kafka: Mapping[str, Any], origin: Origin
+) -> Iterator[Problem]:
+    """A transaction must end well before brokers undo it."""
+    limit = kafka.get("transaction_timeout_ms")
+    if content.get("delivery") != "exactly_once" or not is_whole(limit):
+        return
+    for name in ("max_wait_ms", "commit_interval_ms"):
+        milliseconds = _mapping(content, "batch").get(name)
+        if is_whole(milliseconds) and milliseconds > limit // 2:
+            text = f"{milliseconds} is over half of kafka.transaction_timeout_ms: lower it"
+            yield Problem(origin(f"batch.{name}"), f"batch.{name}", text)
 
 
 def _security(kafka: Mapping[str, Any], origin: Origin) -> Iterator[Problem]:
