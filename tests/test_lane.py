@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition, errors
+from aiokafka.protocol.commit import OffsetFetchResponse_v3
 
 from cluster import Cluster
 from marketprep import lane as lane_module
+from marketprep import offsets
 from marketprep.assignment import assignments
 from marketprep.batch import MemoryWatch
 from marketprep.delivery import ExactlyOnce
@@ -69,6 +71,45 @@ def test_a_consumer_that_has_stopped_fetching_is_noticed(
     asyncio.run(run())
     assert len(consumers) == 2
     assert cluster.records("upbit", "ticker") == UPBIT_RECORDS
+
+
+@pytest.mark.parametrize(
+    "error", [errors.NotCoordinatorForGroupError, errors.GroupLoadInProgressError]
+)
+def test_an_answer_that_is_an_error_does_not_mean_that_nothing_is_committed(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, error: type[errors.KafkaError]
+) -> None:
+    """Brokers give it for a moment while a coordinator moves: too short to be met by a test."""
+    cluster.create_topics()
+    topics, partition = cluster.of("upbit", "ticker")
+    cluster.commit("upbit", "ticker", 7)
+    place = TopicPartition(topics.input, partition)
+    asked: list[object] = []
+
+    async def run() -> int | None:
+        consumer = AIOKafkaConsumer(
+            **connection(cluster.settings.kafka),
+            group_id=topics.group_id,
+            enable_auto_commit=False,
+        )
+        consumer.assign([place])
+        await consumer.start()
+        send = consumer._coordinator._send_req  # noqa: SLF001 - which is to answer wrongly
+
+        async def moving(request: Any) -> Any:  # noqa: ANN401
+            asked.append(request)
+            if len(asked) < 3:
+                return OffsetFetchResponse_v3(0, [], error.errno)
+            return await send(request)
+
+        monkeypatch.setattr(consumer._coordinator, "_send_req", moving)  # noqa: SLF001
+        try:
+            return await offsets.committed(consumer, place)
+        finally:
+            await close(consumer)
+
+    assert asyncio.run(run()) == 7
+    assert len(asked) >= 3
 
 
 def test_a_slow_partition_holds_up_no_other(

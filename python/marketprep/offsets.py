@@ -1,11 +1,44 @@
 """Offsets: where reading a partition begins, and what if its messages are there no more."""
 
+import asyncio
 from typing import Any, Literal
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition, errors
+from aiokafka.protocol.commit import OffsetFetchRequest
 
 from marketprep.kafka import KafkaFailure
 from marketprep.settings import Settings
+
+_RETRY_SECONDS = 0.1
+
+_MOVED = (errors.NotCoordinatorForGroupError, errors.GroupCoordinatorNotAvailableError)
+
+
+async def committed(consumer: AIOKafkaConsumer, place: TopicPartition) -> int | None:
+    """The committed offset; None if there is none.
+
+    A consumer's own method takes an answer that is only an error, as of a coordinator which is
+    still loading, for one that knows of no offset: reading would begin somewhere else.
+    """
+    coordinator = consumer._coordinator  # noqa: SLF001 - nothing public has the whole answer
+    request = OffsetFetchRequest(coordinator.group_id, [(place.topic, [place.partition])])
+    while True:
+        await coordinator.ensure_coordinator_known()
+        try:
+            response = await coordinator._send_req(request)  # noqa: SLF001 - as above
+            offset, code = -1, response.error_code
+            if not code:
+                [(_, [(_, offset, _, code)])] = response.topics
+            error = errors.for_code(code)
+            if error is errors.NoError:
+                return offset if offset >= 0 else None
+            if error in _MOVED:
+                coordinator.coordinator_dead()
+            raise error(coordinator.group_id)
+        except errors.KafkaError as error:
+            if not error.retriable:
+                raise
+            await asyncio.sleep(_RETRY_SECONDS)
 
 
 async def first(consumer: AIOKafkaConsumer, place: TopicPartition, settings: Settings) -> int:

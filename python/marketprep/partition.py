@@ -96,7 +96,7 @@ class Partition:
     async def open(self) -> None:
         """Goes to the committed offset, with the books as they were there."""
         await self._delivery.start()
-        committed = await self._consumer.committed(self.place)
+        committed = await offsets.committed(self._consumer, self.place)
         start = committed
         if start is None:
             start = await offsets.first(self._consumer, self.place, self._around.settings)
@@ -263,7 +263,7 @@ class Partition:
         if not fenced.is_late:
             return True
         async with asyncio.timeout(_COMMITTED_SECONDS):
-            committed = await self._consumer.committed(self.place)
+            committed = await offsets.committed(self._consumer, self.place)
         return committed is not None and committed not in (self._committed, self._committing)
 
     def look(self) -> int | None:
