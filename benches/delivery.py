@@ -11,14 +11,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import click
 import psutil
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from cluster import Cluster, wait_for_line, wait_until
+from cluster import Cluster, beside, wait_for_line, wait_until
 from marketprep._core import Market
 from marketprep.local import LocalKafka
 from marketprep.settings import load_settings
@@ -60,15 +60,13 @@ def throughput(cluster: Cluster, exchange: str, kind: str, megabytes: int) -> tu
     return items / seconds, cpu / items * 1e6
 
 
-@contextmanager
 def feeding(
     address: str, topic: str, values: Iterator[bytes], sent: dict[int, float], rate: int
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Sends numbered values at a rate while the context lasts, noting when."""
-    ended = threading.Event()
     producer = Producer({"bootstrap.servers": address, "linger.ms": 0, "acks": "all"})
 
-    def feed() -> None:
+    def feed(ended: threading.Event) -> None:
         begin = time.monotonic()
         for number, value in enumerate(values):
             if ended.wait(max(0.0, begin + number / rate - time.monotonic())):
@@ -78,13 +76,7 @@ def feeding(
             producer.poll(0)
         producer.flush(10)
 
-    thread = threading.Thread(target=feed)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    return beside(feed)
 
 
 def envelopes() -> Iterator[bytes]:

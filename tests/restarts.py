@@ -8,13 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
 from book_streams import BookStream, envelope
-from cluster import Cluster
+from cluster import Cluster, beside
 from marketprep import Decoder
 
 #: Exchange, feed, and what else a stream is made of.
@@ -62,23 +61,15 @@ def feeds(seed: int = 1) -> list[Feed]:
     ]
 
 
-@contextmanager
-def feeding(cluster: Cluster, all_feeds: list[Feed], count: int) -> Iterator[None]:
+def feeding(cluster: Cluster, all_feeds: list[Feed], count: int) -> AbstractContextManager[None]:
     """Sends so many messages of each feed twenty times a second, while the context lasts."""
-    ended = threading.Event()
 
-    def feed() -> None:
+    def feed(ended: threading.Event) -> None:
         while not ended.wait(0.05):
             for one in all_feeds:
                 send(cluster, one, count)
 
-    thread = threading.Thread(target=feed)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    return beside(feed)
 
 
 def send(cluster: Cluster, feed: Feed, count: int) -> None:

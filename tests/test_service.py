@@ -8,8 +8,10 @@ import signal
 import time
 from contextlib import suppress
 from pathlib import Path
+from threading import Timer
 from typing import cast
 
+import click
 import psutil
 import pytest
 from confluent_kafka import Consumer, Producer
@@ -33,6 +35,9 @@ from marketprep.kafka import KafkaFailure
 from marketprep.local import LocalKafka
 from marketprep.service import Service, until_stopped
 from marketprep.settings import load_settings
+
+#: How long the backlog is that must not fill the memory.
+BACKLOG_MB = int(os.environ.get("MARKETPREP_TEST_BACKLOG_MB", "270"))
 
 UPBIT = lines_of(FIXTURES / "upbit" / "ticker.jsonl")
 UPBIT_RECORDS = lines_of(FIXTURES / "upbit" / "ticker.expected.jsonl")
@@ -457,23 +462,41 @@ def test_a_drain_that_takes_too_long_is_an_error(tmp_path: Path) -> None:
     assert b"Traceback" not in told
 
 
-def test_memory_stays_bounded(cluster: Cluster) -> None:
-    cluster.configure(batch={"max_memory_mb": 256})
-    cluster.create_topics()
-    fed = ("simulate", "topics", "--megabytes", "30", "--kind", "orderbook")
-    assert cluster.marketprep(*fed).returncode == 0
-    topics, partition = cluster.of("binance", "orderbook")
-    good = json.loads(market("binance", "orderbook", 1)[0][0])
-    large = json.dumps(good | {"data": good["data"][:1] * 2000}).encode()
-    cluster.produce(topics.input, partition, [large] * 40, compression_type="lz4")
-    service = cluster.start("run", "--until-end")
-    peak = 0
-    while service.poll() is None:
-        with suppress(psutil.NoSuchProcess):
-            peak = max(peak, psutil.Process(service.pid).memory_info().rss)
-        time.sleep(0.02)
-    assert service.returncode == 0
-    assert peak < 256 << 20, f"{peak >> 20} MB"
+def test_memory_stays_bounded(tmp_path: Path) -> None:
+    """With a long backlog, envelopes of five megabytes, and a broker that stalls meanwhile."""
+    limit = 256
+    folder = {"local_kafka.folder": str(tmp_path / "kafka")}
+    kept = {"log.retention.bytes": "-1"}
+    with (
+        LocalKafka(load_settings(options=folder).local_kafka, print, extra=kept) as kafka,
+        Cluster(kafka.address, tmp_path) as cluster,
+    ):
+        cluster.configure(batch={"max_memory_mb": limit})
+        cluster.create_topics()
+        fed = ("simulate", "topics", "--megabytes", BACKLOG_MB // 9, "--kind", "orderbook")
+        assert cluster.marketprep(*fed).returncode == 0
+        topics, partition = cluster.of("binance", "orderbook")
+        good = json.loads(market("binance", "orderbook", 1)[0][0])
+        large = json.dumps(good | {"data": good["data"][:1] * 2000}).encode()
+        assert len(large) > 3_000_000
+        cluster.produce(topics.input, partition, [large] * 40, compression_type="lz4")
+        service = cluster.start("run", "--until-end")
+        wait_until(lambda: cluster.end(topics.output, partition) > 0, "output")
+        [broker] = java_of(tmp_path / "kafka")
+        stall = Timer(2, broker.suspend), Timer(7, broker.resume)
+        for timer in stall:
+            timer.start()
+        peak = 0
+        while service.poll() is None:
+            with suppress(psutil.NoSuchProcess):
+                peak = max(peak, psutil.Process(service.pid).memory_info().rss)
+            time.sleep(0.02)
+        for timer in stall:
+            timer.join()
+        _, told = service.communicate()
+        assert service.returncode == 0, told.decode()
+    click.echo(f"{BACKLOG_MB} MB of backlog: {peak >> 20} MB at most")
+    assert peak < limit << 20, f"{peak >> 20} MB"
 
 
 def test_nobody_answers(cluster: Cluster) -> None:

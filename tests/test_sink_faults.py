@@ -11,7 +11,7 @@ import psutil
 import pytest
 from confluent_kafka import Producer
 
-from cluster import Cluster, wait_until
+from cluster import Cluster, beside, wait_until
 from conftest import STORES, needs_minio, needs_plugin
 from marketprep.local import LocalConnect, LocalStore
 from marketprep.sink.state import state_of
@@ -78,9 +78,8 @@ class Own:
     def trickle(self, per_second: int = 400) -> Iterator[None]:
         """Produces to all partitions in turn, evenly, while the context lasts."""
         producer = Producer({"bootstrap.servers": self._cluster.address, "linger.ms": 5})
-        done = threading.Event()
 
-        def produce() -> None:
+        def produce(done: threading.Event) -> None:
             number = 0
             while not done.wait(0.02):
                 for _ in range(per_second // 50):
@@ -89,14 +88,9 @@ class Own:
                     number += 1
                 producer.poll(0)
 
-        thread = threading.Thread(target=produce)
-        thread.start()
-        try:
+        with beside(produce):
             yield
-        finally:
-            done.set()
-            thread.join()
-            assert producer.flush(60) == 0
+        assert producer.flush(60) == 0
 
 
 @pytest.fixture(params=STORES)
