@@ -69,8 +69,10 @@ test-connect: ## The S3 sink's own, which its build runs; without Maven, tests t
 test-rust:
 	cargo test --release --quiet
 
+# The slow ones have three brokers each, and leave no room for others beside them.
 test-python: develop
-	$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal --benchmark-disable
+	$(BIN)/python -m pytest -m 'not slow' --numprocesses=2 --dist=worksteal --benchmark-disable
+	$(BIN)/python -m pytest -m slow --benchmark-disable
 
 soak: develop ## Put load and faults on the service for MINUTES=20, and account for every record
 	$(BIN)/python tests/soak.py --minutes $(MINUTES) --rate half $(SOAK)

@@ -31,7 +31,7 @@ def headers_of(message: Message) -> Headers:
     return headers
 
 
-def wait_until(is_so: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+def wait_until(is_so: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
     """Waits for something, and fails the test if it does not come."""
     deadline = time.monotonic() + seconds
     while not is_so():
