@@ -57,10 +57,14 @@ class _Expected(NamedTuple):
 
 
 def accounts(cluster: Cluster, pair: Pair, fed: int) -> list[Account]:
-    """The accounts of a pair of which so many messages were fed, all of which must be there."""
+    """The accounts of a pair of which so many messages were fed, all of which must be there.
+
+    What stands there is what is expected, though a client of ours may have sent some of it twice:
+    brokers that are all killed at once may forget which batch of a producer was the last.
+    """
     exchange, kind = pair
     expected = _expected(cluster, pair)
-    assert expected.inputs == fed, f"{pair}: {fed} messages were sent, {expected.inputs} are there"
+    assert expected.inputs >= fed, f"{pair}: {fed} messages were sent, {expected.inputs} are there"
     seen = array("q", (hash(record) for record in _records(cluster, pair)))
     letters = array("q", (_letter(letter) for letter in _dead_letters(cluster, pair)))
     return [

@@ -1,5 +1,6 @@
 """Batching: records into Kafka values, and when those leave."""
 
+import ctypes
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -154,6 +155,16 @@ class MemoryWatch:
             self._measured_at = now
             self._is_over = self._process.memory_info().rss > self._limit
         return self._is_over
+
+    @staticmethod
+    def trim() -> None:
+        """Gives back what is free within the heap, where the C library can do that (glibc).
+
+        It keeps what a burst took, as after an outage, in the arena of each thread.
+        """
+        give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if give_back:
+            give_back(0)
 
     def share(self, lanes: int) -> int:
         """How many bytes each lane may hold between its reader and its writer.

@@ -18,12 +18,16 @@ from marketprep.settings import Settings
 _log = structlog.stdlib.get_logger("marketprep.service")
 
 
+_TRIM_SECONDS = 10
+
+
 class Service:
     """The lanes of some assignments."""
 
     def __init__(self, settings: Settings, work: Sequence[Assignment]) -> None:
         memory = MemoryWatch(settings.batch.max_memory_mb)
         share = memory.share(len(work))
+        self._memory = memory
         self.lanes = [Lane(assignment, settings, memory, share) for assignment in work]
         self._settings = settings
         self._work = work
@@ -57,12 +61,13 @@ class Service:
 
         Raises KafkaFailure if a lane cannot go on; the others have ended in good order then.
         """
-        report = asyncio.create_task(self._report())
+        beside = [asyncio.create_task(self._report()), asyncio.create_task(self._trim())]
         lanes = asyncio.gather(*(self._run(lane, until_end=until_end) for lane in self.lanes))
         try:
             await lanes
         finally:
-            report.cancel()
+            for task in beside:
+                task.cancel()
             self._tell("stopped")
         if self.failure:
             raise self.failure
@@ -85,6 +90,11 @@ class Service:
         while True:
             await asyncio.sleep(self._settings.watch.report_every_s)
             self._tell("progress")
+
+    async def _trim(self) -> None:
+        while True:
+            await asyncio.sleep(_TRIM_SECONDS)
+            await asyncio.to_thread(self._memory.trim)
 
     def _tell(self, event: str) -> None:
         for lane in self.lanes:
