@@ -518,7 +518,7 @@ def test_brokers_that_fall_silent(tmp_path: Path) -> None:
     ):
         cluster.configure(kafka={"transaction_timeout_ms": 3000, "request_timeout_ms": 3000})
         cluster.create_topics()
-        values, _, topic, partition = many(cluster, 40_000)
+        values, _, topic, partition = many(cluster, 90_000)
         replaying = cluster.start("deadletters", "replay")
         is_on_its_way(cluster, topic, partition)
         [broker] = java_of(tmp_path / "kafka")
@@ -531,7 +531,7 @@ def test_brokers_that_fall_silent(tmp_path: Path) -> None:
         assert line.startswith("replayed ")
         again = replay(cluster)
         assert again.startswith("replayed ")
-        assert not again.startswith(("replayed 0", "replayed 40,000"))
+        assert not again.startswith(("replayed 0", "replayed 90,000"))
         are_once(cluster, topic, partition, values)
 
 

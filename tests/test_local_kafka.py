@@ -387,7 +387,7 @@ def test_what_is_in_it_stays_from_start_to_start(tmp_path: Path) -> None:
     with LocalKafka(folder, told.append) as kafka:
         assert told == ["starting Kafka"]
         assert topics(kafka.address) == {"mine"}
-        [java] = psutil.Process().children()
+        java = psutil.Process(kafka.pid)
         java.kill()
         wait_until(lambda: kafka.ended() is not None, "the broker's end", 20)
         text = kafka.ended() or ""

@@ -640,7 +640,8 @@ def test_no_help_and_no_dump_tells_a_secret(
 def test_what_clients_log_of_a_login_at_debug_level(
     kafka: SecureKafka, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG)
+    for logger in (None, "aiokafka"):  # whose level may be set by tests before this one
+        caplog.set_level(logging.DEBUG, logger)
     for password in (PASSWORD, PASSWORDS["guest"]):
         login = by_password("PLAIN")(kafka) | {"sasl_password": password}
         for name, value in variables(login).items():

@@ -144,16 +144,18 @@ class MemoryWatch:
 
     def __init__(self, max_memory_mb: int) -> None:
         self._limit = max_memory_mb << 20
+        # what is under way when it is noticed must have room, too
+        self._enough = self._limit * 5 // 8
         self._process = psutil.Process()
         self._measured_at = -_MEASURE_SECONDS
         self._is_over = False
 
     def is_over(self) -> bool:
-        """Whether more is resident than the limit, measured ten times a second at most."""
+        """Whether it is nearly as much as the limit, measured ten times a second at most."""
         now = time.monotonic()
         if now - self._measured_at >= _MEASURE_SECONDS:
             self._measured_at = now
-            self._is_over = self._process.memory_info().rss > self._limit
+            self._is_over = self._process.memory_info().rss > self._enough
         return self._is_over
 
     @staticmethod
