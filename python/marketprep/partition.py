@@ -264,7 +264,8 @@ class Partition:
             return True
         async with asyncio.timeout(_COMMITTED_SECONDS):
             committed = await offsets.committed(self._consumer, self.place)
-        return committed is not None and committed not in (self._committed, self._committing)
+        # brokers that were all away may know less than we for a while, but never more by themselves
+        return committed is not None and committed > max(self._committed, self._committing)
 
     def look(self) -> int | None:
         """The lag, see `Watch.look`."""
