@@ -65,7 +65,8 @@ def kafka_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     folder = tmp_path_factory.mktemp("kafka")
     settings = load_settings(options={"local_kafka.folder": str(folder)}).local_kafka
-    with LocalKafka(settings, print) as kafka:
+    # tests produce with timestamps of their own, and the suite outlasts the broker's check of ages
+    with LocalKafka(settings, print, extra={"log.retention.ms": "-1"}) as kafka:
         yield kafka.address
 
 
