@@ -9,6 +9,8 @@ __all__ = [
     "Book",
     "Change",
     "Decoder",
+    "Finished",
+    "Framer",
     "Market",
     "Reject",
     "Stretch",
@@ -111,6 +113,14 @@ class Decoder:
     def decode_lines(self, block: bytes | bytearray) -> Batch:
         """Decodes a block of lines, each an envelope. Blank lines are none."""
 
+    def decode_fetched(self, fetched: Sequence[tuple[bytes, int, int, int]]) -> Batch:
+        """Decodes the records of Kafka's record batches, as they were fetched.
+
+        Each is what was fetched, where in it the batch begins and ends, and the offset from which
+        its records are wanted. Compressions are none, lz4 and zstd. Raises ValueError for a batch
+        that cannot be read; books may have changed by then.
+        """
+
     def checkpoints(self) -> list[tuple[str, bytes]]:
         """Checkpoints of the books that have changed since the last call: names and contents."""
 
@@ -132,6 +142,10 @@ class Batch:
         """The records, a line of JSON each, in the order of the values."""
 
     @property
+    def bytes_out(self) -> int:
+        """How many bytes the records have."""
+
+    @property
     def runs(self) -> list[tuple[int, str, int]]:
         """Whose the records are, in their order: index of the value, exchange, number of records.
 
@@ -143,6 +157,15 @@ class Batch:
         """What was set aside, in the order of the values."""
 
     @property
+    def originals(
+        self,
+    ) -> dict[int, tuple[int, int | None, bytes | None, list[tuple[str, bytes | None]], bool]]:
+        """Of fetched batches, by index, the Kafka records of which something was rejected.
+
+        Each as offset, time in milliseconds, key, headers, and whether it had no value.
+        """
+
+    @property
     def changes(self) -> list[Change]:
         """The kept books whose quality has changed."""
 
@@ -151,8 +174,50 @@ class Batch:
         """How many values there were."""
 
     @property
+    def bytes_in(self) -> int:
+        """How many bytes they had."""
+
+    @property
     def counts(self) -> dict[str, Counts]:
         """By exchange, what became of its items."""
+
+@final
+class Framer:
+    """Puts the records of a partition into Kafka values, in their order."""
+
+    def __new__(cls, kind: str, framing: str, most_records: int) -> Framer:
+        """`framing` is array or record; `most_records` is how many an array has at most.
+
+        Raises ValueError for another kind or framing.
+        """
+
+    def values(self, batch: Batch | None = None) -> list[tuple[bytes, bytes, int | None]]:
+        """Takes in what was decoded, or, without it, lets go what waits.
+
+        The values that are full: key, value and time in milliseconds.
+        """
+
+    def batches(
+        self, batch: Batch | None, now: int, compression: str, is_transactional: bool
+    ) -> list[Finished]:
+        """The same in record batches. What has no time, or a later one, gets `now`.
+
+        Raises ValueError for a compression other than none, lz4 and zstd.
+        """
+
+@final
+class Finished:
+    """A record batch that lacks nothing but its producer."""
+
+    def __len__(self) -> int:
+        """How many bytes it has."""
+
+    @property
+    def count(self) -> int:
+        """How many records it has."""
+
+    def by(self, producer_id: int, producer_epoch: int, first_sequence: int) -> bytes:
+        """The batch as a producer sends it."""
 
 @final
 class Change:

@@ -3,12 +3,12 @@
 import ctypes
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import psutil
 
-from marketprep._core import Batch
+from marketprep._core import Batch, Finished, Framer
 from marketprep.kind import Kind
 
 Headers = Sequence[tuple[str, bytes]]
@@ -35,91 +35,38 @@ class Message:
     is_compressed: bool = False
 
 
-def output_key(exchange: str, kind: Kind) -> bytes:
-    """The key of an exchange's records, a JSON string: `"UpbitTicker"`, quotes included."""
-    return f'"{exchange.capitalize()}{kind.capitalize()}"'.encode()
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """Records of a partition that do not fill an array yet, all of one exchange."""
-
-    exchange: str = ""
-    records: list[bytes] = field(default_factory=list)
-    timestamp: int | None = None
-
-
 class BatchProcessor:
-    """Puts the records of a lane into Kafka values, in the order of each partition.
+    """Puts the records of a partition into Kafka values, in their order.
 
     With the framing `array` a value is a JSON array of up to `max_records` records of one
-    exchange. Full ones are handed out at once, the others by `flush`.
+    exchange. Full ones are handed out at once, the others when no batch is given. A value has the
+    time of the newest input that it has a record of, and a key like `"UpbitTicker"`, quotes
+    included.
     """
 
     def __init__(
-        self, topic: str, kind: Kind, framing: Literal["array", "record"], max_records: int
+        self,
+        topic: str,
+        partition: int,
+        kind: Kind,
+        framing: Literal["array", "record"],
+        max_records: int,
     ) -> None:
         self._topic = topic
-        self._kind = kind
-        self._is_array = framing == "array"
-        self._max_records = max_records if self._is_array else 1
-        self._waiting: dict[int, _Waiting] = {}
+        self._partition = partition
+        self._framer = Framer(kind, framing, max_records)
 
-    def add(
-        self, partition: int, batch: Batch, timestamps: Sequence[int | None]
-    ) -> Iterator[Message]:
-        """Takes in what was decoded of a partition; the values that are full now.
+    def messages(self, batch: Batch | None = None) -> Iterator[Message]:
+        """The values that are full, one by one."""
+        for key, value, timestamp in self._framer.values(batch):
+            yield Message(self._topic, self._partition, key, value, timestamp)
 
-        `timestamps` are those of the input, by which a value gets the time of its newest record.
-        """
-        lines, start = batch.records.split(b"\n"), 0
-        waiting = self._waiting.setdefault(partition, _Waiting())
-        for index, exchange, count in batch.runs:
-            if waiting.records and waiting.exchange != exchange:
-                yield from self._take(partition, waiting, len(waiting.records))
-            waiting.exchange = exchange
-            waiting.timestamp = _newer(waiting.timestamp, timestamps[index])
-            waiting.records += lines[start : start + count]
-            start += count
-            while len(waiting.records) >= self._max_records:
-                yield from self._take(partition, waiting, self._max_records)
-                if waiting.records:
-                    waiting.timestamp = timestamps[index]
-
-    def flush(self) -> Iterator[Message]:
-        """The values that are not full."""
-        for partition, waiting in self._waiting.items():
-            if waiting.records:
-                yield from self._take(partition, waiting, len(waiting.records))
-
-    def _take(self, partition: int, waiting: _Waiting, count: int) -> Iterator[Message]:
-        """The first records as a value, or as several where one would be too long for brokers."""
-        records, waiting.records = waiting.records[:count], waiting.records[count:]
-        timestamp, waiting.timestamp = waiting.timestamp, None
-        key = output_key(waiting.exchange, self._kind)
-        for part in _parts(records):
-            value = b"[%b]" % b",".join(part) if self._is_array else part[0]
-            yield Message(self._topic, partition, key, value, timestamp)
-
-
-def _parts(records: list[bytes]) -> Iterator[list[bytes]]:
-    """The records in their order, in as few parts as stay below the length of a value."""
-    if sum(map(len, records)) + len(records) < BATCH_BYTES:
-        yield records
-        return
-    part: list[bytes] = []
-    size = 0
-    for record in records:
-        if part and size + len(record) >= BATCH_BYTES:
-            yield part
-            part, size = [], 0
-        part.append(record)
-        size += len(record) + 1
-    yield part
-
-
-def _newer(one: int | None, other: int | None) -> int | None:
-    return other if one is None or (other is not None and other > one) else one
+    def finished(
+        self, batch: Batch | None, compression: str, *, is_transactional: bool
+    ) -> list[Finished]:
+        """The same in Kafka's record batches, compressed as the core can do it."""
+        now = int(time.time() * 1000)
+        return self._framer.batches(batch, now, compression, is_transactional)
 
 
 class TimeStacker:

@@ -64,6 +64,10 @@ class Decoder:
         """
         return self._core.decode(values, timestamps, offsets)
 
+    def decode_fetched(self, fetched: Sequence[tuple[bytes, int, int, int]]) -> Batch:
+        """Decodes the records of Kafka's record batches: see the core's own."""
+        return self._core.decode_fetched(fetched)
+
     def decode_lines(self, block: bytes | bytearray) -> Batch:
         """Decodes a block of whole lines, each an envelope."""
         return self._core.decode_lines(block)

@@ -12,6 +12,7 @@ from typing import Protocol
 from aiokafka import AIOKafkaConsumer, TopicPartition, errors
 from aiokafka.producer import sender
 
+from marketprep._core import Finished
 from marketprep.assignment import Assignment
 from marketprep.batch import Message
 from marketprep.outbox import DeliveryError, Outbox, close, new_producer
@@ -77,6 +78,11 @@ class Transactions:
         with self._telling_what_is_wrong():
             await self._outbox.send(messages)
 
+    async def send_finished(self, topic: str, partition: int, batches: Iterable[Finished]) -> None:
+        """Sends batches that the core has written as transactional ones."""
+        with self._telling_what_is_wrong():
+            await self._outbox.send_finished(topic, partition, batches)
+
     async def end(
         self, offsets: Mapping[TopicPartition, int] | None = None, group_id: str = ""
     ) -> None:
@@ -130,6 +136,10 @@ class Delivery(Protocol):
     committed offset.
     """
 
+    @property
+    def is_transactional(self) -> bool:
+        """Whether batches are parts of transactions."""
+
     async def start(self) -> None:
         """Must be done before committed offsets are asked for."""
 
@@ -138,6 +148,9 @@ class Delivery(Protocol):
 
     async def send(self, messages: Iterable[Message]) -> None:
         """Sends messages, in order for each partition."""
+
+    async def send_finished(self, topic: str, partition: int, batches: Iterable[Finished]) -> None:
+        """Sends batches that the core has written."""
 
     async def commit(self, next_offset: int, checkpoints: Sequence[Message] = ()) -> None:
         """Returns when all that was sent is there, and reading would go on at `next_offset`.
@@ -161,6 +174,8 @@ class ExactlyOnce(Transactions):
     offsets within its transaction.)
     """
 
+    is_transactional = True
+
     def __init__(self, settings: Settings, assignment: Assignment, place: TopicPartition) -> None:
         self._place = place
         self._group_id = assignment.topics.group_id
@@ -180,6 +195,8 @@ class ExactlyOnce(Transactions):
 class AtLeastOnce:
     """Offsets are committed when all is acknowledged: after a crash in between it comes twice."""
 
+    is_transactional = False
+
     def __init__(
         self, settings: Settings, place: TopicPartition, consumer: AIOKafkaConsumer
     ) -> None:
@@ -198,6 +215,10 @@ class AtLeastOnce:
     async def send(self, messages: Iterable[Message]) -> None:
         """Sends messages, in order for each partition."""
         await self._outbox.send(messages)
+
+    async def send_finished(self, topic: str, partition: int, batches: Iterable[Finished]) -> None:
+        """Sends batches that the core has written."""
+        await self._outbox.send_finished(topic, partition, batches)
 
     async def commit(self, next_offset: int, checkpoints: Sequence[Message] = ()) -> None:
         """Waits for every acknowledgement, then commits the offset."""

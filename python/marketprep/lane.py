@@ -8,14 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition, errors
+from aiokafka import AIOKafkaConsumer, TopicPartition, errors
 
-from marketprep import topics
+from marketprep import direct, topics
 from marketprep._core import Batch
 from marketprep.assignment import Assignment
 from marketprep.batch import MemoryWatch
 from marketprep.book_log import BookLog
 from marketprep.delivery import Fenced
+from marketprep.direct import Fetched
 from marketprep.kafka import (
     LOST_MEMBERSHIP,
     KafkaFailure,
@@ -36,10 +37,10 @@ _POLL_MS = 200
 #: At least four times the largest batch: what is cut off is fetched again.
 _PARTITION_FETCH_BYTES = 4 << 20
 _FETCH_BYTES = 16 << 20
-#: How many bytes of messages are taken over at once. What was fetched and is not taken
-#: over stays compressed, and so small.
+#: How many bytes of values are taken over at once. What was fetched and is not taken over stays
+#: compressed, and so small.
 _POLL_BYTES = 2 << 20
-#: How many messages are taken over at first, while nothing is known of their size.
+#: How many messages or batches are taken over at first, while nothing is known of their size.
 _FIRST_MESSAGES = 8
 
 #: Whoever is alive sends heartbeats: how long it does not poll says nothing beside them.
@@ -218,16 +219,15 @@ class Lane:
                 polled = await self._poll(consumer, ready, size.messages)
                 for partition in ready if polled is not None else ():
                     records = (polled or {}).get(partition.place, ())
-                    if records:
-                        size.learn(records)
-                    await partition.take(records, pool)
+                    if batch := await partition.take(records, pool):
+                        size.learn(batch.bytes_in, len(records))
                 if self._memory.is_over():
                     for partition in partitions.open:
                         await partition.drained()
 
     async def _poll(
         self, consumer: AIOKafkaConsumer, ready: Sequence[Partition], most: int
-    ) -> dict[TopicPartition, list[ConsumerRecord]] | None:
+    ) -> dict[TopicPartition, list[Fetched]] | None:
         """What was fetched of partitions; None if that is not to be had."""
         places = [partition.place for partition in ready]
         try:
@@ -262,21 +262,24 @@ class Lane:
 
 
 class _Size:
-    """How many messages come to so many bytes, learnt from those that were seen."""
+    """How many of what is fetched come to so many bytes, learnt from those that were seen."""
 
     def __init__(self, wanted_bytes: int) -> None:
         self.messages = _FIRST_MESSAGES
         self._wanted_bytes = wanted_bytes
         self._mean = 0.0
 
-    def learn(self, records: Sequence[ConsumerRecord]) -> None:
-        mean = sum(max(0, record.serialized_value_size) for record in records) / len(records)
+    def learn(self, size: int, count: int) -> None:
+        mean = size / count
         # large ones are believed at once, small ones only after a while
         self._mean = max(mean, self._mean + (mean - self._mean) / 8)
         self.messages = max(1, int(self._wanted_bytes / (self._mean + 100)))
 
 
 def _new_consumer(settings: Settings, assignment: Assignment) -> AIOKafkaConsumer:
+    is_direct = direct.reads_directly(settings)
+    if is_direct:
+        direct.install()
     return AIOKafkaConsumer(
         **connection(settings.kafka),
         group_id=assignment.topics.group_id,
@@ -288,6 +291,7 @@ def _new_consumer(settings: Settings, assignment: Assignment) -> AIOKafkaConsume
         rebalance_timeout_ms=settings.kafka.request_timeout_ms // 2,
         max_poll_interval_ms=_NEVER_MS,
         isolation_level="read_committed",
+        value_deserializer=direct.deserializer if is_direct else None,
         max_partition_fetch_bytes=_PARTITION_FETCH_BYTES,
         fetch_max_bytes=_FETCH_BYTES,
         fetch_max_wait_ms=100,

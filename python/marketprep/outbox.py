@@ -9,7 +9,9 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, errors
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from marketprep._core import Finished
 from marketprep.batch import BATCH_BYTES, Message
+from marketprep.direct import ProducedBatch
 from marketprep.kafka import connection
 from marketprep.settings import Settings
 
@@ -119,6 +121,11 @@ class Outbox:
             await asyncio.gather(
                 *(self._send(*place, of_one, now) for place, of_one in partitions.items())
             )
+
+    async def send_finished(self, topic: str, partition: int, batches: Iterable[Finished]) -> None:
+        """Sends batches that the core has written."""
+        for batch in batches:
+            await self._post(topic, partition, ProducedBatch(batch))
 
     async def _send(self, topic: str, partition: int, messages: list[Message], now: int) -> None:
         is_compressed = messages[0].is_compressed

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition, errors
 
-from marketprep import dead_letters, offsets
+from marketprep import dead_letters, direct, offsets
 from marketprep._core import Batch
 from marketprep.assignment import Assignment
 from marketprep.batch import BatchProcessor, MemoryWatch, Message, TimeStacker
@@ -17,6 +17,7 @@ from marketprep.byte_queue import ByteQueue
 from marketprep.checkpoints import Checkpoints
 from marketprep.decoder import Decoder
 from marketprep.delivery import AtLeastOnce, Delivery, ExactlyOnce, Fenced
+from marketprep.direct import Fetched, Rejected
 from marketprep.kafka import KafkaFailure
 from marketprep.settings import Settings
 from marketprep.watch import Watch, stable_end
@@ -36,10 +37,8 @@ class Poll:
 
     #: The offset from which reading would go on.
     next_offset: int
-    records: Sequence[ConsumerRecord] = ()
-    #: Those of the records, in milliseconds.
-    timestamps: Sequence[int | None] = ()
     batch: Batch | None = None
+    rejected: Sequence[Rejected] = ()
     #: What books are then, to be committed with it.
     checkpoints: Sequence[Message] = ()
     size: int = 0
@@ -123,40 +122,40 @@ class Partition:
         """Whether all is read that was there at the beginning; never if nobody asked for it."""
         return self._end is not None and self.position >= self._end
 
-    async def take(self, records: Sequence[ConsumerRecord], executor: Executor) -> None:
-        """Decodes what was fetched, and lets it be delivered."""
+    async def take(self, records: Sequence[Fetched], executor: Executor) -> Batch | None:
+        """Decodes what was fetched, and lets it be delivered; what became of it."""
         async with self._reading:
             if self._is_closing:
-                return
+                return None
             next_offset = await self._next_offset(records)
             if not records and next_offset == self.position:
-                return
+                return None
             self.position = next_offset
             poll = Poll(next_offset)
             if records:
                 loop = asyncio.get_running_loop()
                 poll = await loop.run_in_executor(executor, self._decode, next_offset, records)
             await self._queue.put(poll, poll.size)
+            return poll.batch
 
-    async def _next_offset(self, records: Sequence[ConsumerRecord]) -> int:
+    async def _next_offset(self, records: Sequence[Fetched]) -> int:
         """The consumer's position. Marks of transactions move it too, which are no records."""
         with suppress(errors.IllegalStateError):  # a group is about to take the partition away
             position: int = await self._consumer.position(self.place)
             return position
         return records[-1].offset + 1 if records else self.position
 
-    def _decode(self, next_offset: int, records: Sequence[ConsumerRecord]) -> Poll:
+    def _decode(self, next_offset: int, records: Sequence[Fetched]) -> Poll:
         """Runs in the lane's thread: the core releases the GIL."""
-        values, timestamps, numbers = _columns(records)
-        batch = self.decoder.decode(values, timestamps, numbers)
+        batch, rejected = direct.decode(self.decoder, self.place, records)
         saved: Sequence[Message] = ()
         if self._checkpoints.is_due():
             saved = self._checkpoints.round(next_offset, self.decoder)
-        size = sum(map(len, values)) + len(batch.records)
+        size = batch.bytes_out + sum(len(one.reject.value) for one in rejected)
         size += sum(len(message.value or b"") for message in saved)
         left = stable_end(self._consumer, self.place) - next_offset
-        is_behind = left > max(len(records), _BACKLOG_MESSAGES)
-        return Poll(next_offset, records, timestamps, batch, saved, size, is_behind)
+        is_behind = left > max(batch.envelopes, _BACKLOG_MESSAGES)
+        return Poll(next_offset, batch, rejected, saved, size, is_behind)
 
     async def lose(self, offset: int) -> None:
         """Goes on where the settings say, as there are no messages at this offset.
@@ -203,6 +202,7 @@ class Partition:
         assignment, settings = self._around.assignment, self._around.settings
         batcher = BatchProcessor(
             assignment.topics.output,
+            self.number,
             assignment.kind,
             settings.output.framing,
             settings.batch.max_records,
@@ -228,14 +228,16 @@ class Partition:
         size = 0
         poll: Poll | None = first
         while poll:
-            await self._delivery.send(self._messages(poll, batcher))
-            polls.append(replace(poll, records=(), timestamps=()))
+            if poll.batch:
+                await self._send(batcher, poll.batch)
+                await self._delivery.send(self._dead_letters(poll.rejected))
+            polls.append(replace(poll, rejected=()))
             size += poll.size
             is_full = size > self._around.queue_bytes or self._around.memory.is_over()
             seconds = (long if poll.is_behind else short).remaining()
             poll = await self._queue.get(seconds) if seconds and not is_full else None
             self._around.changed.set()
-        await self._delivery.send(batcher.flush())
+        await self._send(batcher, None)
         self._committing = polls[-1].next_offset
         # of several rounds all are needed: each has only what has changed since the one before
         checkpoints = [message for poll in polls for message in poll.checkpoints]
@@ -245,14 +247,22 @@ class Partition:
             if poll.batch:
                 self._around.committed(self.number, poll.batch)
 
-    def _messages(self, poll: Poll, batcher: BatchProcessor) -> Iterator[Message]:
-        """What leaves because of a poll: values that are full, and dead letters."""
-        if poll.batch is None:
-            return
+    async def _send(self, batcher: BatchProcessor, batch: Batch | None) -> None:
+        """Sends the values that are full with a batch, or without one those that are not."""
+        settings, topics = self._around.settings, self._around.assignment.topics
+        if direct.writes_directly(settings):
+            finished = batcher.finished(
+                batch,
+                settings.output.compression,
+                is_transactional=self._delivery.is_transactional,
+            )
+            await self._delivery.send_finished(topics.output, self.number, finished)
+        else:
+            await self._delivery.send(batcher.messages(batch))
+
+    def _dead_letters(self, rejected: Sequence[Rejected]) -> Iterator[Message]:
         assignment = self._around.assignment
-        yield from batcher.add(self.number, poll.batch, poll.timestamps)
-        for reject in poll.batch.rejects:
-            record = poll.records[reject.index]
+        for reject, record in rejected:
             yield dead_letters.message(reject, record, assignment.kind, assignment.dead_letters)
 
     async def _is_taken(self, fenced: Fenced) -> bool:
@@ -293,15 +303,4 @@ def _another_instance(place: TopicPartition, around: Surroundings) -> KafkaFailu
 
 async def _replay(decoder: Decoder, records: Sequence[ConsumerRecord]) -> None:
     """Lets messages take effect once more, without output."""
-    await asyncio.to_thread(decoder.decode, *_columns(records))
-
-
-def _columns(
-    records: Sequence[ConsumerRecord],
-) -> tuple[list[bytes], list[int | None], list[int]]:
-    """Values, times in milliseconds and offsets."""
-    return (
-        [record.value or b"" for record in records],
-        [record.timestamp if record.timestamp >= 0 else None for record in records],
-        [record.offset for record in records],
-    )
+    await asyncio.to_thread(decoder.decode, *direct.columns(records))

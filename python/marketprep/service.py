@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import structlog
 
-from marketprep import topics
+from marketprep import direct, topics
 from marketprep.assignment import Assignment
 from marketprep.batch import MemoryWatch
 from marketprep.decoder import Totals
@@ -61,6 +61,8 @@ class Service:
 
         Raises KafkaFailure if a lane cannot go on; the others have ended in good order then.
         """
+        if self._settings.kafka.direct and (reason := direct.obstacle()):
+            _log.warning("record batches go one by one", reason=reason)
         beside = [asyncio.create_task(self._report()), asyncio.create_task(self._trim())]
         lanes = asyncio.gather(*(self._run(lane, until_end=until_end) for lane in self.lanes))
         try:

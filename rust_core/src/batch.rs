@@ -145,12 +145,18 @@ pub struct Run {
     pub index: usize,
     pub exchange: &'static str,
     pub records: u64,
+    /// That of the input.
+    pub timestamp: Option<i64>,
 }
 
 /// What became of a batch.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    pub envelopes: u64,
+    /// When its decoding began.
+    now: Micros,
+    pub envelopes: usize,
+    /// How many bytes the values had.
+    pub bytes: usize,
     /// Whose the records are, in their order. A value without records is not among them.
     pub runs: Vec<Run>,
     pub rejects: Vec<Reject>,
@@ -196,18 +202,29 @@ impl Decoder {
 
     /// Decodes a batch. The records are `records()` until the next call.
     pub fn decode<'a>(&mut self, inputs: impl IntoIterator<Item = Input<'a>>) -> Outcome {
-        self.items.records.clear();
-        let mut outcome = Outcome::default();
-        let now = now();
-        for (index, input) in inputs.into_iter().enumerate() {
-            outcome.envelopes += 1;
-            if let Err((error, exchange)) = self.envelope(input, now, index, &mut outcome) {
-                let exchange = exchange.map(|exchange: usize| ALL[exchange].name);
-                let value = input.value.to_vec();
-                outcome.rejects.push(Reject { index, item: None, exchange, error, value });
-            }
+        let mut outcome = self.begin();
+        for input in inputs {
+            self.take(input, &mut outcome);
         }
         outcome
+    }
+
+    /// Begins a batch whose values come one by one.
+    pub fn begin(&mut self) -> Outcome {
+        self.items.records.clear();
+        Outcome { now: now(), ..Outcome::default() }
+    }
+
+    /// Decodes the next value of a batch.
+    pub fn take(&mut self, input: Input, outcome: &mut Outcome) {
+        let index = outcome.envelopes;
+        outcome.envelopes += 1;
+        outcome.bytes += input.value.len();
+        if let Err((error, exchange)) = self.envelope(input, index, outcome) {
+            let exchange = exchange.map(|exchange: usize| ALL[exchange].name);
+            let value = input.value.to_vec();
+            outcome.rejects.push(Reject { index, item: None, exchange, error, value });
+        }
     }
 
     /// The records of the last batch, a line each.
@@ -218,7 +235,6 @@ impl Decoder {
     fn envelope(
         &mut self,
         input: Input,
-        now: Micros,
         index: usize,
         outcome: &mut Outcome,
     ) -> Result<(), (Error, Option<usize>)> {
@@ -228,6 +244,7 @@ impl Decoder {
         let row = self.rows.get(&exchange).ok_or((Error::Market, Some(exchange)))?;
         let region = envelope.region.as_deref().and_then(region).unwrap_or(&row.region);
         self.items.records.begin(region, &envelope.market, envelope.symbol);
+        let now = outcome.now;
         let source = Source { exchange, symbol: &envelope.name, index, input, row, now };
         let before = outcome.counts[exchange].records;
         let is_text = value.is_ascii() || std::str::from_utf8(value).is_ok();
@@ -252,7 +269,8 @@ impl Decoder {
         }
         let records = outcome.counts[exchange].records - before;
         if records > 0 {
-            outcome.runs.push(Run { index, exchange: ALL[exchange].name, records });
+            let (exchange, timestamp) = (ALL[exchange].name, input.timestamp);
+            outcome.runs.push(Run { index, exchange, records, timestamp });
         }
         Ok(())
     }

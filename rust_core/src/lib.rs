@@ -2,9 +2,10 @@
 //!
 //! The way of the data: [`batch`] takes Kafka values; `envelope` finds their items; `item` has each
 //! read by its [`exchange`], with `json` and `number`, into drafts, which are a `ticker` or an
-//! `order_book`; `books` keeps what comes as changes; `record` writes what downstream reads. What
-//! cannot be read is an [`error`], what is no market data a [`control`] message. `python` is the
-//! boundary. Beside it all, [`simulate`] is a market that writes what the exchanges would, and
+//! `order_book`; `books` keeps what comes as changes; `record` writes what downstream reads, and
+//! [`framing`] makes Kafka values of that. What cannot be read is an [`error`], what is no market
+//! data a [`control`] message. [`kafka`] reads and writes record batches as brokers have them.
+//! `python` is the boundary. Beside it all, [`simulate`] is a market that writes what the exchanges would, and
 //! knows the truth.
 #![deny(unsafe_code)]
 
@@ -16,8 +17,10 @@ mod draft;
 mod envelope;
 pub mod error;
 pub mod exchange;
+pub mod framing;
 mod item;
 mod json;
+pub mod kafka;
 mod number;
 mod order_book;
 #[cfg(feature = "python")]

@@ -1,5 +1,8 @@
 //! The boundary to Python, and the only file that knows of it: bytes in, bytes out, one call a batch.
 
+mod delivery;
+mod fetched;
+
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -18,13 +21,16 @@ use crate::error::Error;
 use crate::exchange::ALL;
 use crate::record::{Figures, Output};
 use crate::simulate::{self, Style};
+use delivery::{Finished, Framer};
+use fetched::{Fetched, Original};
 
 /// Exact records from the raw websocket messages of crypto exchanges.
 #[pymodule(gil_used = false)]
 mod _core {
     #[pymodule_export]
     use super::{
-        Batch, Book, Change, Decoder, Market, Reject, Stretch, exchange_names, reject_reasons,
+        Batch, Book, Change, Decoder, Finished, Framer, Market, Reject, Stretch, exchange_names,
+        reject_reasons,
     };
 
     /// How the extension was built: `release` or `debug`.
@@ -90,6 +96,16 @@ impl Decoder {
         self.run(py, inputs.map(|(value, (timestamp, offset))| Input { value, timestamp, offset }))
     }
 
+    /// Decodes the records of Kafka's record batches, as they were fetched.
+    #[expect(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
+    fn decode_fetched(&self, py: Python<'_>, fetched: Vec<Fetched>) -> PyResult<Batch> {
+        let mut decoder = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
+        let decoder = &mut *decoder;
+        let result = py.detach(|| fetched::decode(decoder, &fetched));
+        let (outcome, originals) = result.map_err(fetched::explain)?;
+        Batch::new(py, decoder.records(), outcome, originals)
+    }
+
     /// Checkpoints of the books that have changed since the last call: names and contents.
     fn checkpoints(&self, py: Python<'_>) -> Vec<(String, Py<PyBytes>)> {
         let mut decoder = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
@@ -142,27 +158,61 @@ impl Decoder {
         let mut decoder = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         let decoder = &mut *decoder;
         let outcome = py.detach(|| decoder.decode(inputs));
-        Batch::new(py, decoder.records(), outcome)
+        Batch::new(py, decoder.records(), outcome, Vec::new())
     }
 }
 
 /// What became of a batch.
-#[pyclass(frozen, get_all)]
+#[pyclass(frozen)]
 struct Batch {
-    /// The records, a line of JSON each.
-    records: Py<PyBytes>,
-    /// Whose the records are: index of the value, exchange and number of records.
-    runs: Vec<(usize, &'static str, u64)>,
+    lines: Box<[u8]>,
+    of_lines: Vec<batch::Run>,
+    #[pyo3(get)]
     rejects: Vec<Py<Reject>>,
+    /// Of fetched batches, what else the Kafka records had of which something was rejected.
+    #[pyo3(get)]
+    originals: HashMap<usize, Original>,
     /// The kept books whose quality has changed.
+    #[pyo3(get)]
     changes: Vec<Change>,
-    envelopes: u64,
+    #[pyo3(get)]
+    envelopes: usize,
+    /// How many bytes the values had.
+    #[pyo3(get)]
+    bytes_in: usize,
     /// By exchange, what became of its items.
+    #[pyo3(get)]
     counts: Py<PyDict>,
 }
 
+#[pymethods]
 impl Batch {
-    fn new(py: Python<'_>, records: &[u8], outcome: Outcome) -> PyResult<Self> {
+    /// The records, a line of JSON each.
+    #[getter]
+    fn records<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.lines)
+    }
+
+    /// How many bytes the records have.
+    #[getter]
+    fn bytes_out(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whose the records are: index of the value, exchange and number of records.
+    #[getter]
+    fn runs(&self) -> Vec<(usize, &'static str, u64)> {
+        self.of_lines.iter().map(|run| (run.index, run.exchange, run.records)).collect()
+    }
+}
+
+impl Batch {
+    fn new(
+        py: Python<'_>,
+        records: &[u8],
+        outcome: Outcome,
+        originals: Vec<(usize, Original)>,
+    ) -> PyResult<Self> {
         let counts = PyDict::new(py);
         for (exchange, of) in ALL.iter().zip(&outcome.counts).filter(|(_, of)| of.items > 0) {
             let row = PyDict::new(py);
@@ -184,11 +234,13 @@ impl Batch {
         let rejects: PyResult<_> =
             outcome.rejects.into_iter().map(|reject| Py::new(py, Reject(reject))).collect();
         Ok(Batch {
-            records: PyBytes::new(py, records).unbind(),
-            runs: outcome.runs.iter().map(|run| (run.index, run.exchange, run.records)).collect(),
+            lines: records.into(),
+            of_lines: outcome.runs,
             rejects: rejects?,
+            originals: originals.into_iter().collect(),
             changes: outcome.changes.into_iter().map(Change::from).collect(),
             envelopes: outcome.envelopes,
+            bytes_in: outcome.bytes,
             counts: counts.unbind(),
         })
     }

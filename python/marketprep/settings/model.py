@@ -131,6 +131,7 @@ class KafkaSettings(_Section):
     request_timeout_ms: int = Field(ge=1000)
     transactional_id_prefix: Text
     transaction_timeout_ms: int = Field(ge=1000)
+    direct: bool
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None
     sasl_username: Text | None

@@ -85,7 +85,7 @@ fn each_exchange(kind: Kind, style: Style) {
             panic!("{}: {:?} {:.2000}", rules.name, reject.error, value);
         }
         let counts = &outcome.counts[exchange];
-        assert_eq!(outcome.envelopes, block.envelopes);
+        assert_eq!(outcome.envelopes as u64, block.envelopes);
         assert_eq!(counts.items, block.items);
         assert_eq!(counts.control.iter().sum::<u64>(), block.control);
         assert_eq!(counts.records, block.items - block.control, "{}", rules.name);

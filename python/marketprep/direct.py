@@ -1,0 +1,284 @@
+"""The direct way: record batches from aiokafka's fetcher into the core, and back into its producer.
+
+What aiokafka does with each record is left out: its fetcher hands over batches as they came, which
+the core checks, decompresses and takes apart, and its producer gets batches that are finished. That
+needs stand-ins for parts of aiokafka which are not public, so it is looked at first whether they
+are as we know them. Where they are not, and where the settings say so, it goes the public way.
+"""
+
+import inspect
+from collections.abc import Iterator, Sequence
+from functools import cache
+from struct import Struct
+from typing import Any, NamedTuple, TypeAlias
+
+import aiokafka
+from aiokafka import ConsumerRecord, TopicPartition, errors
+from aiokafka.consumer import fetcher
+from aiokafka.consumer.fetcher import MemoryRecords, PartitionRecords
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from marketprep._core import Batch, Finished, Reject
+from marketprep.decoder import Decoder
+from marketprep.settings import Settings
+
+#: Those of aiokafka that this was written for.
+_VERSIONS = ("0.14.",)
+
+#: Offset of a batch, how long it is, format, attributes, last offset in it, producer, records.
+_HEADER = Struct(">qi4xb4xhi16xq6xi")
+_LENGTH_END = 12
+
+_FORMAT = 2
+_COMPRESSION, _IS_TRANSACTIONAL, _IS_CONTROL = 0b111, 0b1_0000, 0b10_0000
+
+#: What the core can decompress, and compress: none, lz4 and zstd.
+_READ = frozenset((0, 3, 4))
+_WRITTEN = frozenset(("none", "lz4", "zstd"))
+
+
+@cache
+def obstacle() -> str | None:
+    """What speaks against the direct way with the aiokafka that is installed; None if nothing."""
+    if not aiokafka.__version__.startswith(_VERSIONS):
+        return f"aiokafka is {aiokafka.__version__}, and not {_VERSIONS[0]}x"
+    expected = {
+        PartitionRecords.__init__: (
+            "self tp records aborted_transactions fetch_offset key_deserializer "
+            "value_deserializer check_crcs isolation_level"
+        ),
+        PartitionRecords._consumer_record: "self tp record",  # noqa: SLF001 - what is checked
+        BatchBuilder._set_producer_state: "self producer_id producer_epoch base_sequence",  # noqa: SLF001
+        BatchBuilder._build: "self",  # noqa: SLF001 - as above
+    }
+    for function, names in expected.items():
+        if list(inspect.signature(function).parameters) != names.split():
+            return f"aiokafka's {function.__qualname__} is not the one that we know"
+    return None
+
+
+def reads_directly(settings: Settings) -> bool:
+    """Whether what is fetched goes the direct way."""
+    return settings.kafka.direct and obstacle() is None
+
+
+def writes_directly(settings: Settings) -> bool:
+    """Whether what is produced goes the direct way."""
+    return reads_directly(settings) and settings.output.compression in _WRITTEN
+
+
+def install() -> None:
+    """Lets consumers that `deserializer` was given to fetch whole batches; no others."""
+    fetcher.MemoryRecords = _RecordSet
+    fetcher.PartitionRecords = _partition_records
+
+
+def deserializer(_: bytes) -> bytes:
+    """Marks a consumer that wants whole batches, as its value_deserializer. It is never called."""
+    raise NotImplementedError
+
+
+class FetchedBatch(NamedTuple):
+    """A record batch within what was fetched. It takes the place of a ConsumerRecord."""
+
+    #: What was fetched, and where in it the batch stands.
+    fetched: bytes
+    start: int
+    end: int
+    #: The first offset of which the record is wanted; the last one of the batch.
+    first_offset: int
+    offset: int
+
+    @property
+    def serialized_value_size(self) -> int:
+        """In bytes."""
+        return self.end - self.start
+
+
+#: What a consumer hands over.
+Fetched: TypeAlias = ConsumerRecord | FetchedBatch
+
+
+class _RecordSet:
+    """Stands in for MemoryRecords: the bytes that were fetched, as they are."""
+
+    def __init__(self, fetched: bytes) -> None:
+        self.fetched = fetched
+        self._position = 0
+
+    def size_in_bytes(self) -> int:
+        return len(self.fetched)
+
+    def has_next(self) -> bool:
+        """Whether there is another whole batch."""
+        left = len(self.fetched) - self._position
+        return left >= _LENGTH_END and left >= self._length()
+
+    def next_batch(self) -> Any:  # noqa: ANN401 - ours or aiokafka's
+        """The next batch; marks of transactions as aiokafka has them."""
+        start, end = self._position, self._position + self._length()
+        self._position = end
+        batch = _Batch(self.fetched, start, end)
+        if batch.is_control_batch:
+            return MemoryRecords(self.fetched[start:end]).next_batch()
+        return batch
+
+    def _length(self) -> int:
+        start = self._position
+        return _LENGTH_END + int.from_bytes(self.fetched[start + 8 : start + 12], signed=True)
+
+    def is_known(self) -> bool:
+        """Whether all batches are of the format, and the compressions, that the core knows."""
+        others = _RecordSet(self.fetched)
+        while others.has_next():
+            start, end = others._position, others._position + others._length()
+            if end - start < _HEADER.size:
+                return False
+            batch = _Batch(self.fetched, start, end)
+            if batch.format != _FORMAT or batch.compression not in _READ:
+                return False
+            others._position = end
+        return True
+
+
+class _Batch:
+    """Stands in for DefaultRecordBatch, and for the one record that it is said to have."""
+
+    key = value = None
+    headers = ()
+
+    def __init__(self, fetched: bytes, start: int, end: int) -> None:
+        header = _HEADER.unpack_from(fetched, start)
+        self.base_offset, _, self.format, attributes, last, self.producer_id, self._count = header
+        self.offset = self.base_offset + last
+        self.next_offset = self.offset + 1
+        self.compression = attributes & _COMPRESSION
+        self.is_control_batch = bool(attributes & _IS_CONTROL)
+        self.is_transactional = bool(attributes & _IS_TRANSACTIONAL)
+        self.place = (fetched, start, end)
+
+    def __iter__(self) -> Iterator["_Batch"]:
+        return iter((self,) if self._count else ())
+
+
+class _PartitionBatches(PartitionRecords):  # type: ignore[misc] # aiokafka has no types
+    """Hands out batches where PartitionRecords hands out records. Aborted ones are left out."""
+
+    def _consumer_record(self, _: TopicPartition, batch: _Batch) -> FetchedBatch:
+        return FetchedBatch(*batch.place, self.next_fetch_offset, batch.offset)
+
+
+def _partition_records(  # noqa: PLR0913, PLR0917 - as PartitionRecords has them
+    tp: TopicPartition,
+    records: _RecordSet,
+    aborted_transactions: Any,  # noqa: ANN401 - aiokafka's own
+    fetch_offset: int,
+    key_deserializer: Any,  # noqa: ANN401 - as above
+    value_deserializer: Any,  # noqa: ANN401 - as above
+    check_crcs: bool,  # noqa: FBT001 - as above
+    isolation_level: int,
+) -> Any:  # noqa: ANN401 - as above
+    """Stands in for PartitionRecords."""
+    aborted = (aborted_transactions, fetch_offset)
+    if value_deserializer is not deserializer:
+        rest = (key_deserializer, value_deserializer, check_crcs, isolation_level)
+        return PartitionRecords(tp, MemoryRecords(records.fetched), *aborted, *rest)
+    if not records.is_known():
+        rest = (None, None, check_crcs, isolation_level)
+        return PartitionRecords(tp, MemoryRecords(records.fetched), *aborted, *rest)
+    # the core checks what it reads
+    return _PartitionBatches(tp, records, *aborted, None, None, False, isolation_level)  # noqa: FBT003
+
+
+class ProducedBatch:
+    """Stands in for BatchBuilder: a batch that is finished but for its producer."""
+
+    def __init__(self, finished: Finished) -> None:
+        self._finished = finished
+        self._producer = (-1, -1, -1)
+        self._bytes: bytes | None = None
+
+    def _set_producer_state(
+        self, producer_id: int, producer_epoch: int, base_sequence: int
+    ) -> None:
+        self._producer = (producer_id, producer_epoch, base_sequence)
+        self._bytes = None
+
+    def _build(self) -> bytes:
+        if self._bytes is None:
+            self._bytes = self._finished.by(*self._producer)
+        return self._bytes
+
+    def size(self) -> int:
+        """In bytes."""
+        return len(self._finished)
+
+    def record_count(self) -> int:
+        """How many records it has."""
+        return self._finished.count
+
+    def closed(self) -> bool:
+        """Nothing is added to it any more."""
+        return True
+
+    def close(self) -> None:
+        """It is closed."""
+
+    def append(self, **_: object) -> None:
+        """It takes nothing."""
+
+
+class Rejected(NamedTuple):
+    """What was set aside, and the Kafka record that it was in."""
+
+    reject: Reject
+    record: ConsumerRecord
+
+
+def decode(
+    decoder: Decoder, place: TopicPartition, records: Sequence[Fetched]
+) -> tuple[Batch, list[Rejected]]:
+    """Decodes what was fetched of a partition at once, all of it one way or the other.
+
+    Raises CorruptRecordException, as consumers do on the public way.
+    """
+    if not isinstance(records[0], FetchedBatch):
+        batch = decoder.decode(*columns(records))
+        return batch, [Rejected(reject, records[reject.index]) for reject in batch.rejects]
+    try:
+        batch = decoder.decode_fetched([record[:4] for record in records])
+    except ValueError as error:
+        offsets = f"offsets {records[0].first_offset} to {records[-1].offset}"
+        text = f"{place.topic}, partition {place.partition}, {offsets}: {error}"
+        raise errors.CorruptRecordException(text) from error
+    found = ((reject, batch.originals[reject.index]) for reject in batch.rejects)
+    return batch, [Rejected(reject, _record(place, reject, *rest)) for reject, rest in found]
+
+
+def _record(  # noqa: PLR0913, PLR0917 - what a record consists of
+    place: TopicPartition,
+    reject: Reject,
+    offset: int,
+    timestamp: int | None,
+    key: bytes | None,
+    headers: list[tuple[str, bytes | None]],
+    is_null: bool,  # noqa: FBT001 - the core's own order
+) -> ConsumerRecord:
+    """A record that was rejected, as consumers have it, but for the value if an item was."""
+    value = None if is_null else reject.value
+    sizes = [-1 if text is None else len(text) for text in (key, value)]
+    time_ms, created = -1 if timestamp is None else timestamp, 0
+    return ConsumerRecord(
+        *place, offset, time_ms, created, key, value, None, *sizes, tuple(headers)
+    )
+
+
+def columns(
+    records: Sequence[ConsumerRecord],
+) -> tuple[list[bytes], list[int | None], list[int]]:
+    """Values, times in milliseconds and offsets."""
+    return (
+        [record.value or b"" for record in records],
+        [record.timestamp if record.timestamp >= 0 else None for record in records],
+        [record.offset for record in records],
+    )

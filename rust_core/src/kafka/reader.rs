@@ -1,0 +1,229 @@
+//! Reads the records of a batch, decompressing no more at once than one of them needs.
+
+use std::io::{ErrorKind, Read};
+use std::ops::Range;
+
+use lz4_flex::frame::FrameDecoder;
+
+use super::{
+    ATTRIBUTES, CHECKED, COUNT, CRC, Compression, FIRST_TIMESTAMP, FORMAT, HEADER_BYTES,
+    IS_APPEND_TIME, LENGTH, MAGIC, MAX_TIMESTAMP, varint,
+};
+
+/// How much is decompressed at once: what fits into a core's cache together with what is made of it.
+const WINDOW_BYTES: usize = 256 << 10;
+
+/// The longest record: what is longer is no market data, and might be longer than memory.
+pub const MOST_RECORD_BYTES: usize = 64 << 20;
+
+/// A record, as far as it matters to whoever reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    pub offset: i64,
+    /// In milliseconds; none where it has no time.
+    pub timestamp: Option<i64>,
+    pub key: Option<&'a [u8]>,
+    pub value: Option<&'a [u8]>,
+    headers: Headers<'a>,
+}
+
+/// A header of a record: its name and its value.
+pub type Header<'a> = (&'a [u8], Option<&'a [u8]>);
+
+/// The headers of a record. They are taken apart when somebody asks for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Headers<'a>(&'a [u8]);
+
+impl<'a> Record<'a> {
+    /// The headers, in their order; nothing if they are not what they should be.
+    pub fn headers(&self) -> Option<Vec<Header<'a>>> {
+        let mut rest = self.headers.0;
+        let count = varint::read(&mut rest)?;
+        (0..count).map(|_| Some((field(&mut rest)??, field(&mut rest)?))).collect()
+    }
+}
+
+/// Why a batch cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Corrupt {
+    /// Its checksum is another one.
+    Checksum,
+    /// It is cut off, or not what its numbers say, or its compression is not known here.
+    Format,
+    /// Its compressed records cannot be decompressed.
+    Compression(String),
+    /// A record is longer than `MOST_RECORD_BYTES`.
+    Size(usize),
+}
+
+/// Reads all records of a batch from an offset on. `window` is memory that is used again.
+pub fn records(
+    batch: &[u8],
+    from: i64,
+    window: &mut Vec<u8>,
+    take: impl FnMut(Record),
+) -> Result<(), Corrupt> {
+    let header: &[u8; HEADER_BYTES] = batch.first_chunk().ok_or(Corrupt::Format)?;
+    let length = usize::try_from(i32_at(header, LENGTH)).map_err(|_| Corrupt::Format)?;
+    if header[MAGIC] != FORMAT || batch.len() != LENGTH.end + length {
+        return Err(Corrupt::Format);
+    }
+    if crc32c::crc32c(&batch[CHECKED..]).to_be_bytes() != header[CRC] {
+        return Err(Corrupt::Checksum);
+    }
+    let attributes = i16::from_be_bytes(at(header, ATTRIBUTES));
+    let reading = Reading {
+        first_offset: i64::from_be_bytes(at(header, 0..8)),
+        from,
+        first_timestamp: i64::from_be_bytes(at(header, FIRST_TIMESTAMP)),
+        append_timestamp: (attributes & IS_APPEND_TIME != 0)
+            .then(|| i64::from_be_bytes(at(header, MAX_TIMESTAMP))),
+        count: i32_at(header, COUNT),
+    };
+    let body = &batch[HEADER_BYTES..];
+    match Compression::of(attributes).ok_or(Corrupt::Format)? {
+        Compression::None => reading.all(&mut Plain(body), take),
+        Compression::Lz4 => reading.all(&mut Window::new(FrameDecoder::new(body), window), take),
+        Compression::Zstd => {
+            let decoder = zstd::stream::read::Decoder::with_buffer(body);
+            let decoder = decoder.map_err(|error| Corrupt::Compression(error.to_string()))?;
+            reading.all(&mut Window::new(decoder, window), take)
+        }
+    }
+}
+
+/// What the header of a batch says of its records.
+struct Reading {
+    first_offset: i64,
+    from: i64,
+    first_timestamp: i64,
+    append_timestamp: Option<i64>,
+    count: i32,
+}
+
+impl Reading {
+    fn all(&self, source: &mut impl Source, mut take: impl FnMut(Record)) -> Result<(), Corrupt> {
+        for _ in 0..self.count {
+            let mut ahead = source.ahead(varint::MOST_BYTES)?;
+            let before = ahead.len();
+            let length = varint::read(&mut ahead).and_then(|length| usize::try_from(length).ok());
+            let length = length.ok_or(Corrupt::Format)?;
+            if length > MOST_RECORD_BYTES {
+                return Err(Corrupt::Size(length));
+            }
+            let start = before - ahead.len();
+            let end = start + length;
+            let whole = source.ahead(end)?.get(start..end).ok_or(Corrupt::Format)?;
+            let record = self.record(whole).ok_or(Corrupt::Format)?;
+            if record.offset >= self.from {
+                take(record);
+            }
+            source.advance(end);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn record<'a>(&self, bytes: &'a [u8]) -> Option<Record<'a>> {
+        let (_attributes, mut rest) = bytes.split_first()?;
+        let since_first = varint::read(&mut rest)?;
+        let timestamp = match self.append_timestamp {
+            Some(time) => time,
+            None => self.first_timestamp.checked_add(since_first)?,
+        };
+        let offset = self.first_offset.checked_add(varint::read(&mut rest)?)?;
+        let (key, value) = (field(&mut rest)?, field(&mut rest)?);
+        let timestamp = (timestamp >= 0).then_some(timestamp);
+        Some(Record { offset, timestamp, key, value, headers: Headers(rest) })
+    }
+}
+
+/// A length and as many bytes; nothing inside where the length says null.
+#[inline]
+#[expect(clippy::option_option, reason = "outside: it cannot be read; inside: it is null")]
+fn field<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+    let length = varint::read(rest)?;
+    if length < 0 {
+        return Some(None);
+    }
+    let (bytes, behind) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    *rest = behind;
+    Some(Some(bytes))
+}
+
+/// Where the bytes of records come from.
+trait Source {
+    /// What comes next: at least so many bytes, if there are as many.
+    fn ahead(&mut self, wanted: usize) -> Result<&[u8], Corrupt>;
+    /// So many of them are done with.
+    fn advance(&mut self, count: usize);
+}
+
+/// Records that are not compressed.
+struct Plain<'a>(&'a [u8]);
+
+impl Source for Plain<'_> {
+    fn ahead(&mut self, _: usize) -> Result<&[u8], Corrupt> {
+        Ok(self.0)
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.0 = &self.0[count..];
+    }
+}
+
+/// A stretch of what is being decompressed.
+struct Window<'w, R> {
+    source: R,
+    buffer: &'w mut Vec<u8>,
+    held: Range<usize>,
+}
+
+impl<'w, R: Read> Window<'w, R> {
+    fn new(source: R, buffer: &'w mut Vec<u8>) -> Self {
+        buffer.truncate(WINDOW_BYTES); // a long record is no reason to keep memory for all
+        buffer.shrink_to(WINDOW_BYTES);
+        buffer.resize(WINDOW_BYTES, 0);
+        Window { source, buffer, held: 0..0 }
+    }
+
+    #[cold]
+    fn fill(&mut self, wanted: usize) -> Result<(), Corrupt> {
+        self.buffer.copy_within(self.held.clone(), 0);
+        self.held = 0..self.held.len();
+        if self.buffer.len() < wanted {
+            self.buffer.resize(wanted, 0);
+        }
+        while self.held.end < wanted {
+            match self.source.read(&mut self.buffer[self.held.end..]) {
+                Ok(0) => break,
+                Ok(count) => self.held.end += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(Corrupt::Compression(error.to_string())),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<R: Read> Source for Window<'_, R> {
+    #[inline]
+    fn ahead(&mut self, wanted: usize) -> Result<&[u8], Corrupt> {
+        if self.held.len() < wanted {
+            self.fill(wanted)?;
+        }
+        Ok(&self.buffer[self.held.clone()])
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.held.start += count;
+    }
+}
+
+fn at<const N: usize>(header: &[u8; HEADER_BYTES], range: Range<usize>) -> [u8; N] {
+    header[range].try_into().unwrap_or([0; N]) // the ranges are as long as what stands there
+}
+
+fn i32_at(header: &[u8; HEADER_BYTES], range: Range<usize>) -> i32 {
+    i32::from_be_bytes(at(header, range))
+}

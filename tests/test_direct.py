@@ -1,0 +1,227 @@
+"""The direct way: what the core reads and writes is what aiokafka would, batch by batch."""
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import pytest
+from aiokafka import TopicPartition, errors
+from aiokafka.consumer import fetcher
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.util import calc_crc32c
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conftest import FIXTURES, lines_of
+from marketprep import Batch, Decoder, dead_letters, direct
+from marketprep.batch import Message
+from marketprep.settings import load_settings
+
+PLACE = TopicPartition("in", 3)
+NONE, GZIP, LZ4, ZSTD = 0, 1, 3, 4
+COMMITTED = 1
+IS_CONTROL, IS_APPEND_TIME = 0b10_0000, 0b1000
+GOOD = lines_of(FIXTURES / "upbit" / "ticker.jsonl")[0]
+
+#: Tickers keep nothing from batch to batch.
+DECODER = Decoder("ticker")
+
+Headers = list[tuple[str, bytes | None]]
+Deserializer = Callable[[bytes], bytes]
+
+
+class Sent(NamedTuple):
+    """A batch that was sent; its records as value, key, headers and time."""
+
+    records: Sequence[tuple[bytes | None, bytes | None, Headers, int]]
+    compression: int
+    #: None is one without transactions.
+    producer: int | None
+    attributes: int = 0
+    #: How many offsets compaction has left empty behind it.
+    removed: int = 0
+
+
+class Ended(NamedTuple):
+    """A transaction that was committed or aborted."""
+
+    producer: int
+    is_committed: bool
+
+
+def in_log(piece: Sent | Ended, offset: int) -> bytes:
+    """A batch as aiokafka writes it and a broker keeps it."""
+    if isinstance(piece, Ended):
+        mark = struct.pack(">HH", 0, int(piece.is_committed))
+        marker = Sent([(b"\0" * 6, mark, [], 0)], NONE, piece.producer, IS_CONTROL)
+        return in_log(marker, offset)
+    producer = -1 if piece.producer is None else piece.producer
+    is_transactional = piece.producer is not None
+    builder = DefaultRecordBatchBuilder(
+        2, piece.compression, is_transactional, producer, 0, 0, 1 << 20
+    )
+    for place, (value, key, headers, timestamp) in enumerate(piece.records):
+        assert builder.append(place, timestamp, key, value, headers) is not None
+    content = bytearray(builder.build())
+    content[:8] = offset.to_bytes(8)
+    [last] = struct.unpack_from(">i", content, 23)
+    struct.pack_into(">i", content, 23, last + piece.removed)
+    content[22] |= piece.attributes
+    struct.pack_into(">I", content, 17, calc_crc32c(content[21:]))
+    return bytes(content)
+
+
+headers = st.lists(st.tuples(st.text(max_size=4), st.none() | st.binary(max_size=4)), max_size=3)
+records = st.tuples(
+    # some are envelopes, and of the others come dead letters
+    st.sampled_from([GOOD, b"", b"{}", GOOD + b"x", b"\xff" * 300, None]),
+    st.none() | st.binary(max_size=3),
+    headers,
+    st.integers(0, 10**13),
+)
+sent = st.builds(
+    Sent,
+    st.lists(records, min_size=1, max_size=6),
+    st.sampled_from([NONE, LZ4, ZSTD]),
+    st.none() | st.integers(0, 2),
+    st.sampled_from([0, IS_APPEND_TIME]),
+    st.integers(0, 2),
+)
+pieces = st.lists(sent | st.builds(Ended, st.integers(0, 2), st.booleans()), max_size=8)
+
+
+def aborted(pieces: Sequence[Sent | Ended], offsets: Sequence[int]) -> list[tuple[int, int]]:
+    """The transactions that were aborted: producer and first offset, as brokers tell it."""
+    begun: dict[int, int] = {}
+    found = []
+    for piece, offset in zip(pieces, offsets, strict=True):
+        if isinstance(piece, Sent):
+            if piece.producer is not None:
+                begun.setdefault(piece.producer, offset)
+        elif (first := begun.pop(piece.producer, None)) is not None and not piece.is_committed:
+            found.append((piece.producer, first))
+    return sorted(found, key=lambda one: one[1])
+
+
+def fetched(
+    pieces: Sequence[Sent | Ended], skipped: int, deserializer: Deserializer | None = None
+) -> fetcher.PartitionRecords:
+    """What a consumer has of these batches from an offset on, on the one way or the other."""
+    content, offsets, offset = bytearray(), [], 1000
+    for piece in pieces:
+        offsets.append(offset)
+        content += in_log(piece, offset)
+        offset += 1 if isinstance(piece, Ended) else len(piece.records) + piece.removed
+    of = (aborted(pieces, offsets), 1000 + skipped, None, deserializer, True, COMMITTED)
+    cut_off = in_log(Sent([(GOOD, None, [], 1)], NONE, None), offset)[:40]
+    return fetcher.PartitionRecords(PLACE, fetcher.MemoryRecords(bytes(content) + cut_off), *of)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _installed() -> None:
+    assert direct.obstacle() is None
+    direct.install()
+
+
+def all_of(batch: Batch, rejected: Sequence[direct.Rejected]) -> tuple[Any, ...]:
+    """What became of a batch, dead letters and all, but for the time of the present."""
+    letters: list[Message] = [dead_letters.message(*one, "ticker", "dead") for one in rejected]
+    return batch.records, batch.runs, batch.counts, batch.envelopes, batch.bytes_in, letters
+
+
+@given(pieces, st.integers(0, 9), st.integers(1, 3))
+def test_what_is_read_is_what_aiokafka_reads(
+    pieces: list[Sent | Ended], skipped: int, at_once: int
+) -> None:
+    public, whole = fetched(pieces, skipped), fetched(pieces, skipped, direct.deserializer)
+    theirs, ours = list(public), list(whole)
+    assert all(isinstance(one, direct.FetchedBatch) for one in ours)
+    assert whole.next_fetch_offset == public.next_fetch_offset
+    found, timestamps = [], []
+    for start in range(0, len(ours), at_once):
+        some = ours[start : start + at_once]
+        of_some = [one for one in theirs if some[0].first_offset <= one.offset <= some[-1].offset]
+        batch, rejected = direct.decode(DECODER, PLACE, some)
+        assert batch.envelopes == len(of_some)
+        found += of_some
+        if of_some:
+            of_public = direct.decode(DECODER, PLACE, of_some)
+            assert all_of(batch, rejected) == all_of(*of_public)
+            timestamps += [one.record.timestamp for one in rejected]
+    assert found == theirs
+
+
+@given(st.lists(sent, min_size=1, max_size=3), st.data())
+def test_what_the_core_cannot_decompress_goes_the_public_way(
+    pieces: list[Sent], data: st.DataObject
+) -> None:
+    place = data.draw(st.integers(0, len(pieces) - 1))
+    pieces[place] = pieces[place]._replace(compression=GZIP, producer=None)
+    theirs, ours = list(fetched(pieces, 0)), list(fetched(pieces, 0, direct.deserializer))
+    assert ours == theirs
+    if ours:
+        batch, _ = direct.decode(DECODER, PLACE, ours)
+        assert batch.envelopes == len(ours)
+
+
+@pytest.mark.parametrize("compression", [NONE, LZ4, ZSTD])
+def test_a_damaged_batch_is_an_error(compression: int) -> None:
+    content = in_log(Sent([(GOOD, None, [], 1)] * 5, compression, None), 7)
+
+    def decode(content: bytes) -> str:
+        with pytest.raises(errors.CorruptRecordException) as raised:
+            direct.decode(DECODER, PLACE, [direct.FetchedBatch(content, 0, len(content), 7, 11)])
+        assert "in, partition 3, offsets 7 to 11: " in str(raised.value)
+        return str(raised.value)
+
+    for at in range(21, len(content), 7):
+        assert "checksum" in decode(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    for end in range(0, len(content), 7):
+        assert "cut off" in decode(content[:end])
+    for at in range(57, len(content), 5):  # damaged before its checksum was made
+        for change in (1, 0x40, 0xFF):
+            body = bytearray(content)
+            body[at] ^= change
+            struct.pack_into(">I", body, 17, calc_crc32c(body[21:]))
+            one = direct.FetchedBatch(bytes(body), 0, len(body), 7, 11)
+            try:
+                batch, _ = direct.decode(DECODER, PLACE, [one])
+            except errors.CorruptRecordException:
+                continue
+            assert batch.envelopes <= 5 + 255
+
+
+def test_a_record_that_is_longer_than_memory_is_an_error() -> None:
+    content = in_log(Sent([(b"0" * 70_000_000, None, [], 1)], ZSTD, None), 7)
+    assert len(content) < 20_000
+    with pytest.raises(errors.CorruptRecordException, match="a record has 70000"):
+        direct.decode(DECODER, PLACE, [direct.FetchedBatch(content, 0, len(content), 7, 7)])
+
+
+def test_other_consumers_get_records_as_ever() -> None:
+    pieces = [Sent([(GOOD, b"k", [("a", None)], 5)], LZ4, None)]
+    [record] = fetched(pieces, 0)
+    assert (record.value, record.key, record.headers) == (GOOD, b"k", (("a", None),))
+
+
+def test_another_aiokafka_is_an_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings()
+    assert direct.reads_directly(settings)
+    assert direct.writes_directly(settings)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr("aiokafka.__version__", "0.15.1")
+            direct.obstacle.cache_clear()
+            assert direct.obstacle() == "aiokafka is 0.15.1, and not 0.14.x"
+            assert not direct.reads_directly(settings)
+        with monkeypatch.context() as patch:
+            patch.setattr(BatchBuilder, "_build", lambda self, _: None)  # noqa: ARG005 - another one
+            direct.obstacle.cache_clear()
+            assert "is not the one that we know" in (direct.obstacle() or "")
+            assert not direct.writes_directly(settings)
+    finally:
+        direct.obstacle.cache_clear()
+    assert not direct.writes_directly(load_settings(options={"output.compression": "gzip"}))
+    monkeypatch.setenv("MARKETPREP_KAFKA_DIRECT", "false")
+    assert not direct.reads_directly(load_settings())
