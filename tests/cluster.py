@@ -39,11 +39,25 @@ def wait_until(is_so: Callable[[], bool], what: str, seconds: float = 120.0) -> 
         time.sleep(0.05)
 
 
+#: How long a test waits for what a process should tell.
+_LINE_SECONDS = 180
+
+
 def wait_for_line(process: subprocess.Popen[bytes], text: bytes) -> None:
-    """Reads what a process tells until a line has a text; fails the test if the process ends."""
+    """Reads what a process tells until a line has a text.
+
+    Fails the test if the process ends before, or does not say it in three minutes and is killed.
+    """
     assert process.stderr is not None
-    while text not in process.stderr.readline():
-        assert process.poll() is None
+    told = []
+    limit = threading.Timer(_LINE_SECONDS, process.kill)
+    limit.start()
+    try:
+        while text not in (line := process.stderr.readline()):
+            told.append(line)
+            assert line, (text, told[-20:])
+    finally:
+        limit.cancel()
 
 
 @contextmanager
