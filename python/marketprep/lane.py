@@ -39,7 +39,7 @@ _PARTITION_FETCH_BYTES = 4 << 20
 _FETCH_BYTES = 16 << 20
 #: How many bytes of values are taken over at once. What was fetched and is not taken over stays
 #: compressed, and so small.
-_POLL_BYTES = 2 << 20
+_POLL_BYTES = 8 << 20
 #: How many messages or batches are taken over at first, while nothing is known of their size.
 _FIRST_MESSAGES = 8
 

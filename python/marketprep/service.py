@@ -63,6 +63,7 @@ class Service:
         """
         if self._settings.kafka.direct and (reason := direct.obstacle()):
             _log.warning("record batches go one by one", reason=reason)
+        self._memory.keep_blocks()
         beside = [asyncio.create_task(self._report()), asyncio.create_task(self._trim())]
         lanes = asyncio.gather(*(self._run(lane, until_end=until_end) for lane in self.lanes))
         try:

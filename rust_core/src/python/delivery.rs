@@ -45,6 +45,7 @@ impl Framer {
     #[pyo3(signature = (batch, now, compression, is_transactional))]
     fn batches(
         &self,
+        py: Python<'_>,
         batch: Option<&Batch>,
         now: i64,
         compression: &str,
@@ -60,8 +61,10 @@ impl Framer {
             current: Writer::new(compression, is_transactional),
             finished: Vec::new(),
         };
-        self.run(batch, &mut batches);
-        batches.turn(compression);
+        py.detach(|| {
+            self.run(batch, &mut batches);
+            batches.turn(compression);
+        });
         Ok(batches.finished)
     }
 }
