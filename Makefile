@@ -82,7 +82,8 @@ bench: develop ## Measure, against the best exact Python in the same run
 	$(BIN)/python -m marketprep simulate files --megabytes 6 simulated/bench
 	$(BIN)/python benches/compare.py simulated/bench/*.jsonl
 	cargo bench --quiet --features bench --bench book
-	PYTHONPATH=tests $(BIN)/python benches/delivery.py
+	cd benches/peers && cargo build --release --quiet
+	PYTHONPATH=tests $(BIN)/python benches/end_to_end.py
 
 lint: develop ## Check format, lints, types and stubs
 	cargo fmt --check
