@@ -79,10 +79,9 @@ soak: develop ## Put load and faults on the service for MINUTES=20, and account 
 
 bench: develop ## Measure, against the best exact Python in the same run
 	$(BIN)/python -m pytest benches --benchmark-columns=median,stddev --benchmark-max-time=0.3
-	$(BIN)/python -m marketprep simulate files --megabytes 6 simulated/bench
-	$(BIN)/python benches/compare.py simulated/bench/*.jsonl
-	cargo bench --quiet --features bench --bench book
 	cd benches/peers && cargo build --release --quiet
+	PYTHONPATH=tests $(BIN)/python benches/core.py
+	cargo bench --quiet --features bench --bench book
 	PYTHONPATH=tests $(BIN)/python benches/end_to_end.py
 
 lint: develop ## Check format, lints, types and stubs

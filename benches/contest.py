@@ -29,6 +29,9 @@ _PROPERTIES = {
     "log.segment.bytes": str(512 << 20),
 }
 
+#: Of the broker, which must not be what everybody waits for.
+_HEAP_MB = 1024
+
 _SAMPLE_SECONDS = 0.02
 
 
@@ -37,8 +40,9 @@ def kafka() -> Iterator[tuple[str, Path]]:
     """A Kafka of our own: its address, and a folder for whatever else there is."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        options = {"local_kafka.folder": str(folder / "kafka"), "local_kafka.heap_mb": "1024"}
+        options = {"local_kafka.folder": str(folder / "kafka")}
         settings = load_settings(options=options).local_kafka
+        settings = settings.model_copy(update={"heap_mb": _HEAP_MB})
         with LocalKafka(settings, click.echo, extra=_PROPERTIES) as local:
             yield local.address, folder
 

@@ -35,14 +35,13 @@ class Report:
     def add(self, figure: Figure) -> None:
         self.figures.append(figure)
 
-    def note(self, name: str, values: dict[str, float], text: str) -> None:
-        """Keeps what there is no goal for, and tells it."""
+    def note(self, name: str, values: dict[str, float], text: str, width: int = 44) -> None:
+        """Keeps what there is no goal for, and tells it while the rest is measured."""
         self.notes[name] = values
-        click.echo(f"{name:44} {text}")
+        click.echo(f"{name:{width}} {text}", err=True)
 
     def tell(self) -> None:
         """Prints the table."""
-        click.echo("")
         for figure in self.figures:
             click.echo(str(figure))
 

@@ -1,4 +1,4 @@
-"""What a careful engineer would write as a whole service: aiokafka, orjson and Decimal.
+"""What a careful engineer would write as a whole service: aiokafka, orjson, msgspec and Decimal.
 
 Reads a partition, from what its group has committed to an offset or to the end that it has now,
 and produces arrays of 20 records, with acks=all. Offsets are committed every 100 ms, of what was
@@ -15,7 +15,7 @@ import click
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import RecordMetadata
 
-from reference import OrderBooks, Tickers
+from reference_typed import OrderBooks, Tickers
 
 _ARRAY = 20
 _COMMIT_SECONDS = 0.1

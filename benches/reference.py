@@ -5,7 +5,7 @@ lack what data has.
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
@@ -244,6 +244,13 @@ class Tickers:
         *names, time_name = self.columns
         sent = [payload.get(name) for name in names]
         values = [None if value in {None, ""} else exact(value) for value in sent]
+        time = message.get(time_name, payload.get(time_name, 0))
+        return self.record_of(envelope, values, time)
+
+    def record_of(
+        self, envelope: Message, values: Sequence[Decimal | None], time: int | str
+    ) -> bytes | None:
+        """The record of what was sent, and of what follows from it."""
         opening, trade, highest, lowest, previous, volume, change, rate = values
         if trade is None:
             return None
@@ -258,7 +265,6 @@ class Tickers:
         base = opening if self.exchange == "binance" else previous
         if rate is None and base and change is not None and self.computes_rate:
             rate = (change / base).quantize(TEN_PLACES, ROUND_HALF_EVEN)
-        time = message.get(time_name, payload.get(time_name, 0))
         columns = (opening, trade, highest, lowest, previous, volume, change, rate)
         return orjson.dumps(
             {
