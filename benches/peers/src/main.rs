@@ -18,6 +18,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use lexopt::{Arg, ValueExt};
+use mimalloc::MiMalloc;
+
+/// Typed messages are many small pieces of memory: up to a tenth faster with it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const USAGE: &str = "\
 peers decode --kind orderbook|ticker|flattened --exchange NAME [--parser sonic|simd]
