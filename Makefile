@@ -12,8 +12,11 @@ MINIO_VERSION := v0.0.0-20260212201848-7aac2a2c5b7c
 MINUTES ?= 20
 SOAK ?=
 
+# How it is measured: see benches/table.py --help.
+BENCH ?=
+
 .DEFAULT_GOAL := help
-.PHONY: help develop run local connect-plugin minio test test-rust test-connect test-python soak bench lint audit format wheel clean
+.PHONY: help develop run local connect-plugin minio test test-rust test-connect test-python soak bench peers lint audit format wheel clean
 
 help: ## List what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,12 +80,12 @@ test-python: develop
 soak: develop ## Put load and faults on the service for MINUTES=20, and account for every record
 	$(BIN)/python tests/soak.py --minutes $(MINUTES) --rate half $(SOAK)
 
-bench: develop ## Measure, against the best exact Python in the same run
-	$(BIN)/python -m pytest benches --benchmark-columns=median,stddev --benchmark-max-time=0.3
-	cd benches/peers && cargo build --release --quiet
-	PYTHONPATH=tests $(BIN)/python benches/core.py
-	cargo bench --quiet --features bench --bench book
-	PYTHONPATH=tests $(BIN)/python benches/end_to_end.py
+bench: develop peers ## Measure beside others that do the same work; BENCH=--quick takes five minutes
+	PYTHONPATH=tests $(BIN)/python benches/table.py $(BENCH)
+
+peers: ## Build and check what the benches measure against: two to five minutes the first time
+	cd benches/peers && cargo fmt --check && cargo clippy --all-targets --quiet -- -D warnings
+	cd benches/peers && cargo test --release --quiet && cargo build --release --quiet
 
 lint: develop ## Check format, lints, types and stubs
 	cargo fmt --check

@@ -48,12 +48,23 @@ def kafka() -> Iterator[tuple[str, Path]]:
 
 
 @dataclass(frozen=True)
-class Usage:
+class Result:
     """What processes took, from when they had their partitions until they ended."""
 
+    items: int
     seconds: float
     cpu_seconds: float
     peak_mb: float
+
+    @property
+    def rate(self) -> float:
+        """Items a second."""
+        return self.items / self.seconds
+
+    @property
+    def cpu(self) -> float:
+        """CPU-seconds a million items."""
+        return self.cpu_seconds / self.items * 1e6
 
 
 class _Watched:
@@ -87,7 +98,7 @@ class _Watched:
         return True
 
 
-def measured(commands: Sequence[tuple[Sequence[str], bytes]], folder: Path) -> Usage:
+def measured(commands: Sequence[tuple[Sequence[str], bytes]], folder: Path, items: int) -> Result:
     """Runs processes side by side to their ends. Each has a text by which it says: assigned."""
     watched = [
         _Watched(command, marker, folder / f"{time.monotonic_ns()}.log")
@@ -100,7 +111,8 @@ def measured(commands: Sequence[tuple[Sequence[str], bytes]], folder: Path) -> U
     finally:
         for one in watched:
             one.process.kill()
-    return Usage(
+    return Result(
+        items,
         max(one.end for one in watched) - min(one.begin for one in watched),
         sum(one.cpu for one in watched),
         sum(one.peak for one in watched),
@@ -146,16 +158,6 @@ PYTHON = Contestant("python", is_ours=False, share=0.1)
 RECORDS = Contestant("record", framing="record")
 
 
-@dataclass(frozen=True)
-class Result:
-    """A run, by which all is compared."""
-
-    items_per_second: float
-    #: CPU-seconds a million items.
-    cpu: float
-    peak_mb: float
-
-
 def run(
     address: str, folder: Path, contestant: Contestant, processes: Sequence[Sequence[Feed]]
 ) -> Result:
@@ -164,11 +166,11 @@ def run(
     marks = {feed: feed.share(contestant.share) for feed in feeds}
     with cluster_for(address, folder, contestant, feeds) as cluster:
         commands = [contestant.command(cluster, of_one, marks[of_one[0]]) for of_one in processes]
-        usage = measured(commands, folder)
+        items = sum(mark.items for mark in marks.values())
+        result = measured(commands, folder, items)
         for feed, mark in marks.items():
             expect_records(cluster, feed, mark)
-    items = sum(mark.items for mark in marks.values())
-    return Result(items / usage.seconds, usage.cpu_seconds / items * 1e6, usage.peak_mb)
+    return result
 
 
 @contextmanager

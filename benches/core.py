@@ -115,6 +115,10 @@ def made_up(folder: Path, megabytes: float) -> Iterator[Path]:
 
 def check(corpus: Corpus) -> None:
     """All must say the same, but for times that the message lacks."""
+    batch = Decoder(corpus.kind).decode_lines(corpus.block)
+    counts = batch.counts[corpus.exchange]
+    if held_back := counts["warming"] + counts["suspect"] + counts["outdated"]:
+        raise SystemExit(f"{corpus.file}: {held_back} messages are held back, as others do not")
     for name, decoder in corpus.python().items():
         lines = corpus.beginning[:200]
         ours = parse(Decoder(corpus.kind).decode(lines).records)
@@ -122,7 +126,7 @@ def check(corpus: Corpus) -> None:
         for our, their in zip(ours, theirs, strict=True):
             if any(our[key] != their[key] for key in our.keys() - {"region", "timestamp"}):
                 raise SystemExit(f"{corpus.file}: {our}, and by {name} {their}")
-    records = Decoder(corpus.kind).decode_lines(corpus.block).records.splitlines()
+    records = batch.records.splitlines()
     for parser in PARSERS:
         found = corpus.peer(parser, "--records").splitlines()
         for record, other in zip(records, found, strict=True):
@@ -410,7 +414,7 @@ def main(
         compare(found, report, rounds)
     threads(report, rounds, megabytes)
     growth(report, rounds)
-    report.tell()
+    click.echo(report.table())
     if file:
         report.write(file)
 

@@ -90,6 +90,12 @@ def fill(  # noqa: PLR0913, PLR0917 - what a feed is made of
     return Feed(exchange, kind, topic, partition, tuple(marks))
 
 
+def empty(address: str, exchange: str, kind: Kind, topic: str) -> Feed:
+    """The same without anything in it."""
+    create_topic(address, topic, exchange)
+    return Feed(exchange, kind, topic, partition_of(exchange), (Mark(0, 0, 0),))
+
+
 def create_topic(address: str, name: str, exchange: str) -> None:
     """Makes an input topic with the partitions of an exchange's region, unless it is there."""
     settings = load_settings()

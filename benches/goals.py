@@ -1,6 +1,7 @@
 """What is measured, what is hoped for, and a table and a file of both."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -20,9 +21,10 @@ class Figure:
     def is_met(self) -> bool:
         return self.value >= self.goal if self.at_least else self.value <= self.goal
 
-    def __str__(self) -> str:
-        sign, word = (">=" if self.at_least else "<="), ("yes" if self.is_met else "no")
-        return f"{self.name:58} {self.value:8.2f}  {sign} {self.goal:<6.3g} {word:>3}"
+    @property
+    def wanted(self) -> str:
+        """The goal, for people."""
+        return f"{'>=' if self.at_least else '<='} {self.goal:.3g}"
 
 
 @dataclass
@@ -40,15 +42,28 @@ class Report:
         self.notes[name] = values
         click.echo(f"{name:{width}} {text}", err=True)
 
-    def tell(self) -> None:
-        """Prints the table."""
-        for figure in self.figures:
-            click.echo(str(figure))
+    def table(self) -> str:
+        """What there are goals for, a line each."""
+        lines = [f"{'':58} {'measured':>9}  {'goal':9} met"]
+        for one in self.figures:
+            met = "yes" if one.is_met else "no"
+            lines.append(f"{one.name:58} {one.value:9.2f}  {one.wanted:9} {met}")
+        return "\n".join(lines)
 
-    def write(self, file: Path) -> None:
+    def markdown(self) -> str:
+        """The same, as documents have it."""
+        lines = ["| | measured | goal | met |", "|---|---|---|---|"]
+        for one in self.figures:
+            wanted = one.wanted.replace(">=", "≥").replace("<=", "≤")
+            met = "yes" if one.is_met else "no"
+            lines.append(f"| {one.name} | {one.value:.2f} | {wanted} | {met} |")
+        return "\n".join(lines)
+
+    def write(self, file: Path, machine: Mapping[str, str] | None = None) -> None:
+        """Writes all, and of which machine it is."""
         file.parent.mkdir(parents=True, exist_ok=True)
         figures = [asdict(figure) | {"is_met": figure.is_met} for figure in self.figures]
-        content = {"figures": figures, "notes": self.notes}
+        content = {"machine": machine or {}, "figures": figures, "notes": self.notes}
         file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
