@@ -117,6 +117,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
 
 #: What is right for some keys.
 RIGHT: dict[str, object] = {
+    "kafka.direct": True,
     "output.extended": True,
     "output.imbalance_levels": [7],
     "output.depth_bps": [7],
