@@ -146,6 +146,10 @@ class Batch:
         """How many bytes the records have."""
 
     @property
+    def last(self) -> tuple[str, bytes] | None:
+        """The exchange of the last record, and the record."""
+
+    @property
     def runs(self) -> list[tuple[int, str, int]]:
         """Whose the records are, in their order: index of the value, exchange, number of records.
 

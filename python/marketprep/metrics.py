@@ -53,7 +53,6 @@ class LaneMetrics:
             of_exchange = self.exchanges.get(reject.exchange or "") or owner
             if of_exchange:
                 of_exchange.dead_letters += 1
-        if batch.runs:
-            end = len(batch.records) - 1
-            last = batch.records[batch.records.rfind(b"\n", 0, end) + 1 : end]
-            self.exchanges[batch.runs[-1][1]].last_record = last
+        if last := batch.last:
+            exchange, record = last
+            self.exchanges[exchange].last_record = record

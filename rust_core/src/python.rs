@@ -6,7 +6,7 @@ mod fetched;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use memchr::memchr_iter;
+use memchr::{memchr_iter, memrchr};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -101,9 +101,12 @@ impl Decoder {
     fn decode_fetched(&self, py: Python<'_>, fetched: Vec<Fetched>) -> PyResult<Batch> {
         let mut decoder = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         let decoder = &mut *decoder;
-        let result = py.detach(|| fetched::decode(decoder, &fetched));
-        let (outcome, originals) = result.map_err(fetched::explain)?;
-        Batch::new(py, decoder.records(), outcome, originals)
+        let result = py.detach(|| {
+            let (outcome, originals) = fetched::decode(decoder, &fetched)?;
+            Ok((decoder.records().into(), outcome, originals))
+        });
+        let (lines, outcome, originals) = result.map_err(fetched::explain)?;
+        Batch::new(py, lines, outcome, originals)
     }
 
     /// Checkpoints of the books that have changed since the last call: names and contents.
@@ -157,8 +160,11 @@ impl Decoder {
         // a panic of an earlier call, which no input should cause, has left at most one message half done
         let mut decoder = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         let decoder = &mut *decoder;
-        let outcome = py.detach(|| decoder.decode(inputs));
-        Batch::new(py, decoder.records(), outcome, Vec::new())
+        let (lines, outcome) = py.detach(|| {
+            let outcome = decoder.decode(inputs);
+            (decoder.records().into(), outcome)
+        });
+        Batch::new(py, lines, outcome, Vec::new())
     }
 }
 
@@ -199,6 +205,14 @@ impl Batch {
         self.lines.len()
     }
 
+    /// The last record, and its exchange.
+    #[getter]
+    fn last<'py>(&self, py: Python<'py>) -> Option<(&'static str, Bound<'py, PyBytes>)> {
+        let (_, lines) = self.lines.split_last()?;
+        let start = memrchr(b'\n', lines).map_or(0, |end| end + 1);
+        Some((self.of_lines.last()?.exchange, PyBytes::new(py, &lines[start..])))
+    }
+
     /// Whose the records are: index of the value, exchange and number of records.
     #[getter]
     fn runs(&self) -> Vec<(usize, &'static str, u64)> {
@@ -209,7 +223,7 @@ impl Batch {
 impl Batch {
     fn new(
         py: Python<'_>,
-        records: &[u8],
+        lines: Box<[u8]>,
         outcome: Outcome,
         originals: Vec<(usize, Original)>,
     ) -> PyResult<Self> {
@@ -234,7 +248,7 @@ impl Batch {
         let rejects: PyResult<_> =
             outcome.rejects.into_iter().map(|reject| Py::new(py, Reject(reject))).collect();
         Ok(Batch {
-            lines: records.into(),
+            lines,
             of_lines: outcome.runs,
             rejects: rejects?,
             originals: originals.into_iter().collect(),
