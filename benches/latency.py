@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
 
 from cluster import Cluster, beside, wait_for_line, wait_until
 
@@ -94,11 +94,10 @@ def received(address: str, topic: str, seconds: float) -> dict[int, float]:
             "bootstrap.servers": address,
             "group.id": "latency",
             "enable.auto.commit": False,
-            "auto.offset.reset": "latest",
             "fetch.wait.max.ms": 100,
         }
     )
-    consumer.assign([TopicPartition(topic, 0)])
+    consumer.assign([TopicPartition(topic, 0, OFFSET_END)])
     found: dict[int, float] = {}
     end = time.monotonic() + seconds
     while (now := time.monotonic()) < end:

@@ -193,3 +193,38 @@ def test_a_consumer_that_cannot_be_stopped_leaves_its_group_all_the_same(cluster
                 assert task.done(), task
 
     asyncio.run(run())
+
+
+def test_what_has_come_meanwhile_is_committed_at_once(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However short the wait is, each commit takes all that is there: else it would fall behind."""
+    cluster.configure(batch={"max_wait_ms": 0})
+    cluster.create_topics()
+    topics, number = cluster.of("upbit", "ticker")
+    committed: list[int] = []
+    commit = ExactlyOnce.commit
+
+    async def check() -> None:
+        goes_on = asyncio.Event()
+
+        async def held(self: ExactlyOnce, next_offset: int, *checkpoints: Any) -> None:  # noqa: ANN401
+            committed.append(next_offset)
+            await goes_on.wait()
+            await commit(self, next_offset, *checkpoints)
+
+        monkeypatch.setattr(ExactlyOnce, "commit", held)
+        async with running(cluster) as lane:
+            [partition] = [
+                of
+                for of in lane._partitions.open  # type: ignore[union-attr] # noqa: SLF001 - to see it read
+                if of.number == number
+            ]
+            for count in range(1, 5):
+                await asyncio.to_thread(cluster.produce, topics.input, number, UPBIT[:1])
+                await until(lambda count=count: partition.position == count)  # type: ignore[misc]
+            goes_on.set()
+            await until(lambda: len(committed) > 1)
+
+    asyncio.run(check())
+    assert committed[:2] == [1, 4]

@@ -24,6 +24,9 @@ from marketprep.watch import Watch, stable_end
 
 _COMMITTED_SECONDS = 10
 
+#: What is smaller is decoded sooner than a thread begins with it.
+_SMALL_BYTES = 32 << 10
+
 #: So many messages that are still to be read are no backlog, but what has just come.
 _BACKLOG_MESSAGES = 50
 
@@ -133,8 +136,11 @@ class Partition:
             self.position = next_offset
             poll = Poll(next_offset)
             if records:
-                loop = asyncio.get_running_loop()
-                poll = await loop.run_in_executor(executor, self._decode, next_offset, records)
+                if sum(record.serialized_value_size for record in records) < _SMALL_BYTES:
+                    poll = self._decode(next_offset, records)
+                else:
+                    loop = asyncio.get_running_loop()
+                    poll = await loop.run_in_executor(executor, self._decode, next_offset, records)
             await self._queue.put(poll, poll.size)
             return poll.batch
 
@@ -146,7 +152,7 @@ class Partition:
         return records[-1].offset + 1 if records else self.position
 
     def _decode(self, next_offset: int, records: Sequence[Fetched]) -> Poll:
-        """Runs in the lane's thread: the core releases the GIL."""
+        """Runs in the lane's thread if it is much: the core releases the GIL."""
         batch, rejected = direct.decode(self.decoder, self.place, records)
         saved: Sequence[Message] = ()
         if self._checkpoints.is_due():
@@ -235,7 +241,9 @@ class Partition:
             size += poll.size
             is_full = size > self._around.queue_bytes or self._around.memory.is_over()
             seconds = (long if poll.is_behind else short).remaining()
-            poll = await self._queue.get(seconds) if seconds and not is_full else None
+            # what is there already need not wait for the next commit
+            is_over = is_full or not (seconds or long.remaining())
+            poll = None if is_over else await self._queue.get(seconds)
             self._around.changed.set()
         await self._send(batcher, None)
         self._committing = polls[-1].next_offset
