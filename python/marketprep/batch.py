@@ -16,9 +16,11 @@ Headers = Sequence[tuple[str, bytes]]
 #: How long a measurement of memory is good for, in seconds.
 _MEASURE_SECONDS = 0.1
 
-#: Options of glibc's mallopt, and what they are set to: a fetch is smaller.
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-_KEPT_BYTES = 32 << 20
+#: Options of glibc's mallopt: up to which size blocks come from the heap, how much of that is kept
+#: though it is free, and how many heaps there are.
+_MMAP_THRESHOLD, _TRIM_THRESHOLD, _ARENA_MAX = -3, -1, -8
+#: Longer than any fetch.
+_BLOCK_BYTES = 32 << 20
 
 #: A batch of the protocol, and so a value in it, whatever `max_records` is: brokers take a megabyte
 #: by default.
@@ -109,16 +111,16 @@ class MemoryWatch:
             self._is_over = self._process.memory_info().rss > self._enough
         return self._is_over
 
-    @staticmethod
-    def keep_blocks() -> None:
+    def keep_blocks(self) -> None:
         """Lets large blocks be used again, where the C library can do that (glibc).
 
         Else those of each fetch would be given back and asked for anew, page by page.
         """
         set_option = getattr(ctypes.CDLL(None), "mallopt", None)
         if set_option:
-            set_option(_MMAP_THRESHOLD, _KEPT_BYTES)
-            set_option(_TRIM_THRESHOLD, _KEPT_BYTES)
+            set_option(_MMAP_THRESHOLD, _BLOCK_BYTES)
+            set_option(_TRIM_THRESHOLD, self._limit // 16)
+            set_option(_ARENA_MAX, 2)
 
     @staticmethod
     def trim() -> None:

@@ -36,7 +36,9 @@ T = TypeVar("T")
 _POLL_MS = 200
 #: At least four times the largest batch: what is cut off is fetched again.
 _PARTITION_FETCH_BYTES = 4 << 20
-_FETCH_BYTES = 16 << 20
+#: What is fetched at once of all partitions: at most, and at least however many lanes there are.
+_MOST_FETCH_BYTES = 16 << 20
+_LEAST_FETCH_BYTES = 1 << 20
 #: How many bytes of values are taken over at once. What was fetched and is not taken over stays
 #: compressed, and so small.
 _POLL_BYTES = 8 << 20
@@ -166,7 +168,7 @@ class Lane:
 
     async def _session(self, *, until_end: bool) -> None:
         """One life of a consumer, and of all that works on its partitions."""
-        consumer = _new_consumer(self._settings, self.assignment)
+        consumer = _new_consumer(self._settings, self.assignment, self._queue_bytes // 4)
         is_group = self._settings.assignment == "group"
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -276,7 +278,8 @@ class _Size:
         self.messages = max(1, int(self._wanted_bytes / (self._mean + 100)))
 
 
-def _new_consumer(settings: Settings, assignment: Assignment) -> AIOKafkaConsumer:
+def _new_consumer(settings: Settings, assignment: Assignment, fetch_bytes: int) -> AIOKafkaConsumer:
+    """A consumer that fetches so much at once, of which it may hold several."""
     is_direct = direct.reads_directly(settings)
     if is_direct:
         direct.install()
@@ -293,7 +296,7 @@ def _new_consumer(settings: Settings, assignment: Assignment) -> AIOKafkaConsume
         isolation_level="read_committed",
         value_deserializer=direct.deserializer if is_direct else None,
         max_partition_fetch_bytes=_PARTITION_FETCH_BYTES,
-        fetch_max_bytes=_FETCH_BYTES,
+        fetch_max_bytes=min(_MOST_FETCH_BYTES, max(_LEAST_FETCH_BYTES, fetch_bytes)),
         fetch_max_wait_ms=100,
     )
 
