@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from threading import Timer
@@ -78,6 +79,73 @@ def test_all_exchanges_in_both_kinds(cluster: Cluster, tmp_path: Path) -> None:
             assert all(re.fullmatch(pattern, key) for key in keys)
     assert f"records {total}," in told
     assert "held back 0, rejected 0" in told
+
+
+@pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
+@pytest.mark.parametrize(
+    ("is_direct", "compression"),
+    [(True, "none"), (True, "lz4"), (True, "zstd"), (True, "gzip"), (False, "lz4")],
+)
+def test_all_ways_lead_to_the_same(
+    cluster: Cluster,
+    is_direct: bool,  # noqa: FBT001 - a parameter
+    compression: str,
+    delivery: str,
+) -> None:
+    """Record batches whole, or messages one by one; however inputs are compressed."""
+    output = {"compression": compression}
+    cluster.configure(kafka={"direct": is_direct}, output=output, delivery=delivery)
+    cluster.create_topics()
+    topics, partition = cluster.of("okx", "orderbook")
+    envelopes, truth = market("okx", "orderbook", 400_000)
+    headers: Headers = [("trace", b"\x00\xff"), ("empty", None), ("trace", b"again")]
+    now = int(time.time() * 1000) - 5000
+    codecs = ("none", "lz4", "zstd", "gzip", "snappy")
+    for place, codec in enumerate(codecs):
+        start, end = (len(envelopes) * at // len(codecs) for at in (place, place + 1))
+        some = envelopes[start:end]
+        cluster.produce(topics.input, partition, some, compression_type=codec)
+        junk = json.dumps({**json.loads(some[0]), "data": ["1", "2"]}).encode()
+        cluster.produce(
+            topics.input,
+            partition,
+            [b"{}", None, junk],
+            key=b"k",
+            headers=headers,
+            timestamp=now,
+            compression_type=codec,
+        )
+        abort(cluster, topics.input, partition, some, codec)
+    told = cluster.run_until_end("--exchange", "okx", "--kind", "orderbook")
+    assert cluster.records("okx", "orderbook") == truth
+    assert f"rejected {4 * len(codecs)} " in told
+    letters = cluster.dead_letters("okx", "orderbook")
+    assert len(letters) == 4 * len(codecs)
+    for letter in letters:
+        theirs = [of for of in letter.headers() or [] if not of[0].startswith("marketprep.")]
+        assert (letter.key(), theirs) == (b"k", headers)
+        assert letter.timestamp()[1] == now
+    assert [letter.value() for letter in letters[:2]] == [b"{}", None]
+    assert cluster.committed("okx", "orderbook") == cluster.end(topics.input, partition)
+
+
+def abort(
+    cluster: Cluster, topic: str, partition: int, values: Iterable[bytes], codec: str
+) -> None:
+    """Sends what nobody is to see."""
+    producer = Producer(
+        {
+            "bootstrap.servers": cluster.address,
+            "transactional.id": f"{cluster.prefix}aborted",
+            "compression.type": codec,
+        }
+    )
+    producer.init_transactions()
+    producer.begin_transaction()
+    for value in values:
+        producer.produce(topic, value, partition=partition)
+    producer.flush()
+    producer.abort_transaction()
 
 
 def test_a_record_a_message(cluster: Cluster) -> None:
