@@ -1,7 +1,7 @@
 """The direct way: what the core reads and writes is what aiokafka would, batch by batch."""
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -28,13 +28,14 @@ GOOD = lines_of(FIXTURES / "upbit" / "ticker.jsonl")[0]
 DECODER = Decoder("ticker")
 
 Headers = list[tuple[str, bytes | None]]
+Record = tuple[bytes | None, bytes | None, Headers, int]
 Deserializer = Callable[[bytes], bytes]
 
 
 class Sent(NamedTuple):
     """A batch that was sent; its records as value, key, headers and time."""
 
-    records: Sequence[tuple[bytes | None, bytes | None, Headers, int]]
+    records: Sequence[Record]
     compression: int
     #: None is one without transactions.
     producer: int | None
@@ -59,7 +60,7 @@ def in_log(piece: Sent | Ended, offset: int) -> bytes:
     producer = -1 if piece.producer is None else piece.producer
     is_transactional = piece.producer is not None
     builder = DefaultRecordBatchBuilder(
-        2, piece.compression, is_transactional, producer, 0, 0, 1 << 20
+        2, piece.compression, is_transactional, producer, 0, 0, 1 << 30
     )
     for place, (value, key, headers, timestamp) in enumerate(piece.records):
         assert builder.append(place, timestamp, key, value, headers) is not None
@@ -105,7 +106,10 @@ def aborted(pieces: Sequence[Sent | Ended], offsets: Sequence[int]) -> list[tupl
 
 
 def fetched(
-    pieces: Sequence[Sent | Ended], skipped: int, deserializer: Deserializer | None = None
+    pieces: Sequence[Sent | Ended],
+    skipped: int,
+    deserializer: Deserializer | None = None,
+    damaged: int | None = None,
 ) -> fetcher.PartitionRecords:
     """What a consumer has of these batches from an offset on, on the one way or the other."""
     content, offsets, offset = bytearray(), [], 1000
@@ -115,6 +119,8 @@ def fetched(
         offset += 1 if isinstance(piece, Ended) else len(piece.records) + piece.removed
     of = (aborted(pieces, offsets), 1000 + skipped, None, deserializer, True, COMMITTED)
     cut_off = in_log(Sent([(GOOD, None, [], 1)], NONE, None), offset)[:40]
+    if damaged is not None:
+        content[damaged] ^= 1
     return fetcher.PartitionRecords(PLACE, fetcher.MemoryRecords(bytes(content) + cut_off), *of)
 
 
@@ -124,7 +130,11 @@ def _installed() -> None:
     direct.install()
 
 
-def all_of(batch: Batch, rejected: Sequence[direct.Rejected]) -> tuple[Any, ...]:
+def one_batch(content: bytes, first_offset: int = 7) -> direct.FetchedBatch:
+    return direct.FetchedBatch(content, 0, len(content), first_offset, 11, is_compressed=True)
+
+
+def all_of(batch: Batch, rejected: Sequence[direct.Rejected], _: object = None) -> tuple[Any, ...]:
     """What became of a batch, dead letters and all, but for the time of the present."""
     letters: list[Message] = [dead_letters.message(*one, "ticker", "dead") for one in rejected]
     return batch.records, batch.runs, batch.counts, batch.envelopes, batch.bytes_in, letters
@@ -138,17 +148,16 @@ def test_what_is_read_is_what_aiokafka_reads(
     theirs, ours = list(public), list(whole)
     assert all(isinstance(one, direct.FetchedBatch) for one in ours)
     assert whole.next_fetch_offset == public.next_fetch_offset
-    found, timestamps = [], []
+    found = []
     for start in range(0, len(ours), at_once):
         some = ours[start : start + at_once]
         of_some = [one for one in theirs if some[0].first_offset <= one.offset <= some[-1].offset]
-        batch, rejected = direct.decode(DECODER, PLACE, some)
-        assert batch.envelopes == len(of_some)
+        batch, rejected, rest = direct.decode(DECODER, PLACE, some)
+        assert (batch.envelopes, rest) == (len(of_some), ())
         found += of_some
         if of_some:
             of_public = direct.decode(DECODER, PLACE, of_some)
             assert all_of(batch, rejected) == all_of(*of_public)
-            timestamps += [one.record.timestamp for one in rejected]
     assert found == theirs
 
 
@@ -161,7 +170,7 @@ def test_what_the_core_cannot_decompress_goes_the_public_way(
     theirs, ours = list(fetched(pieces, 0)), list(fetched(pieces, 0, direct.deserializer))
     assert ours == theirs
     if ours:
-        batch, _ = direct.decode(DECODER, PLACE, ours)
+        batch, *_ = direct.decode(DECODER, PLACE, ours)
         assert batch.envelopes == len(ours)
 
 
@@ -171,7 +180,7 @@ def test_a_damaged_batch_is_an_error(compression: int) -> None:
 
     def decode(content: bytes) -> str:
         with pytest.raises(errors.CorruptRecordException) as raised:
-            direct.decode(DECODER, PLACE, [direct.FetchedBatch(content, 0, len(content), 7, 11)])
+            direct.decode(DECODER, PLACE, [one_batch(content)])
         assert "in, partition 3, offsets 7 to 11: " in str(raised.value)
         return str(raised.value)
 
@@ -184,19 +193,72 @@ def test_a_damaged_batch_is_an_error(compression: int) -> None:
             body = bytearray(content)
             body[at] ^= change
             struct.pack_into(">I", body, 17, calc_crc32c(body[21:]))
-            one = direct.FetchedBatch(bytes(body), 0, len(body), 7, 11)
+            one = one_batch(bytes(body))
             try:
-                batch, _ = direct.decode(DECODER, PLACE, [one])
+                batch, *_ = direct.decode(DECODER, PLACE, [one])
             except errors.CorruptRecordException:
                 continue
             assert batch.envelopes <= 5 + 255
 
 
-def test_a_record_that_is_longer_than_memory_is_an_error() -> None:
-    content = in_log(Sent([(b"0" * 70_000_000, None, [], 1)], ZSTD, None), 7)
+def test_what_is_not_handed_over_is_checked_all_the_same() -> None:
+    """A mark that says abort where it said commit would lose what comes behind it."""
+    good: list[Record] = [(GOOD, None, [], 1)]
+    pieces: list[Sent | Ended] = [
+        Sent(good, LZ4, 1),
+        Ended(1, is_committed=False),
+        Sent(good, ZSTD, 1),
+        Ended(1, is_committed=True),
+    ]
+    for place in range(len(pieces)):
+        start = sum(len(in_log(piece, 0)) for piece in pieces[:place])
+        for at in range(21, len(in_log(pieces[place], 0)), 3):
+            with pytest.raises(errors.CorruptRecordException):
+                all_read(fetched(pieces, 0, direct.deserializer, damaged=start + at))
+    counted = bytearray(in_log(Sent(good, NONE, None), 1000))
+    counted[57:61] = bytes(4)
+    of = (None, 1000, None, direct.deserializer, True, COMMITTED)
+    with pytest.raises(errors.CorruptRecordException):
+        list(fetcher.PartitionRecords(PLACE, fetcher.MemoryRecords(bytes(counted)), *of))
+
+
+def all_read(records: Iterable[direct.Fetched]) -> int:
+    """How many messages there are."""
+    some = list(records)
+    return direct.decode(DECODER, PLACE, some).batch.envelopes if some else 0
+
+
+def test_a_record_that_is_longer_than_memory_is_a_dead_letter() -> None:
+    two: list[Record] = [(b"0" * 70_000_000, b"key", [], 1), (GOOD, None, [], 2)]
+    content = in_log(Sent(two, ZSTD, None), 7)
     assert len(content) < 20_000
-    with pytest.raises(errors.CorruptRecordException, match="a record has 70000"):
-        direct.decode(DECODER, PLACE, [direct.FetchedBatch(content, 0, len(content), 7, 7)])
+    batch, [(reject, record)], _ = direct.decode(DECODER, PLACE, [one_batch(content)])
+    assert (reject.reason, reject.item, record.key, record.offset) == ("too_large", None, b"key", 7)
+    assert len(record.value) < 70_000
+    assert batch.envelopes == 2
+    assert batch.counts["upbit"]["records"] > 0
+
+
+@pytest.mark.parametrize("value", [None, b"{}", GOOD])
+def test_what_unfolds_to_much_is_decoded_in_parts(value: bytes | None) -> None:
+    """A small batch may have a hundred thousand records, and each may lead to a dead letter."""
+    count = 40_000
+    headers: Headers = [("trace", b"x" * 200)]
+    content = in_log(Sent([(value, None, headers, 1)] * count, ZSTD, None), 0)
+    records: Sequence[direct.Fetched] = [one_batch(content, first_offset=0)]
+    next_offset, parts = 0, 0
+    while records:
+        batch, rejected, records = direct.decode(DECODER, PLACE, records)
+        assert batch.held < 10_000_000
+        assert [one.record.offset for one in rejected] == (
+            [] if value == GOOD else list(range(next_offset, next_offset + batch.envelopes))
+        )
+        next_offset += batch.envelopes
+        parts += 1
+        if records:
+            assert records[0].first_offset == next_offset
+    assert next_offset == count
+    assert parts > 1
 
 
 def test_other_consumers_get_records_as_ever() -> None:

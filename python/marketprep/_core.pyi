@@ -142,8 +142,16 @@ class Batch:
         """The records, a line of JSON each, in the order of the values."""
 
     @property
-    def bytes_out(self) -> int:
-        """How many bytes the records have."""
+    def held(self) -> int:
+        """About how many bytes all of it holds."""
+
+    @property
+    def rest(self) -> tuple[int, int] | None:
+        """Of fetched batches, where it goes on if not all was decoded.
+
+        That is which of the batches, and from which offset. It is so when what came of them has
+        become much.
+        """
 
     @property
     def last(self) -> tuple[str, bytes] | None:
@@ -160,13 +168,13 @@ class Batch:
     def rejects(self) -> list[Reject]:
         """What was set aside, in the order of the values."""
 
-    @property
-    def originals(
+    def take_originals(
         self,
     ) -> dict[int, tuple[int, int | None, bytes | None, list[tuple[str, bytes | None]], bool]]:
         """Of fetched batches, by index, the Kafka records of which something was rejected.
 
-        Each as offset, time in milliseconds, key, headers, and whether it had no value.
+        Each as offset, time in milliseconds, key, headers, and whether it had no value. They are
+        handed out once.
         """
 
     @property

@@ -119,7 +119,7 @@ class MemoryWatch:
         set_option = getattr(ctypes.CDLL(None), "mallopt", None)
         if set_option:
             set_option(_MMAP_THRESHOLD, _BLOCK_BYTES)
-            set_option(_TRIM_THRESHOLD, self._limit // 16)
+            set_option(_TRIM_THRESHOLD, min(self._limit // 16, _BLOCK_BYTES))
             set_option(_ARENA_MAX, 2)
 
     @staticmethod

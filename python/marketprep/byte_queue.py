@@ -52,6 +52,11 @@ class ByteQueue(Generic[T]):
         except TimeoutError:
             return None
 
+    async def room(self) -> None:
+        """Waits until there is room."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self.is_full)
+
     async def drained(self) -> None:
         """Waits until all that was put has been taken."""
         async with self._changed:

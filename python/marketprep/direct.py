@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, TypeAlias
 import aiokafka
 from aiokafka import ConsumerRecord, TopicPartition, errors
 from aiokafka.consumer import fetcher
-from aiokafka.consumer.fetcher import MemoryRecords, PartitionRecords
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from marketprep._core import Batch, Finished, Reject
@@ -32,6 +31,12 @@ _LENGTH_END = 12
 _FORMAT = 2
 _COMPRESSION, _IS_TRANSACTIONAL, _IS_CONTROL = 0b111, 0b1_0000, 0b10_0000
 
+PartitionRecords: Any = getattr(fetcher, "PartitionRecords", object)
+MemoryRecords: Any = getattr(fetcher, "MemoryRecords", object)
+
+#: How well market data is compressed.
+_USUAL_RATIO = 8
+
 #: What the core can decompress, and compress: none, lz4 and zstd.
 _READ = frozenset((0, 3, 4))
 _WRITTEN = frozenset(("none", "lz4", "zstd"))
@@ -42,6 +47,14 @@ def obstacle() -> str | None:
     """What speaks against the direct way with the aiokafka that is installed; None if nothing."""
     if not aiokafka.__version__.startswith(_VERSIONS):
         return f"aiokafka is {aiokafka.__version__}, and not {_VERSIONS[0]}x"
+    try:
+        return _unexpected()
+    except AttributeError as error:
+        return f"aiokafka is not the one that we know: {error}"
+
+
+def _unexpected() -> str | None:
+    """What takes other arguments than we give it."""
     expected = {
         PartitionRecords.__init__: (
             "self tp records aborted_transactions fetch_offset key_deserializer "
@@ -89,10 +102,12 @@ class FetchedBatch(NamedTuple):
     first_offset: int
     offset: int
 
+    is_compressed: bool
+
     @property
-    def serialized_value_size(self) -> int:
-        """In bytes."""
-        return self.end - self.start
+    def expected_bytes(self) -> int:
+        """About how long it is, decompressed."""
+        return (self.end - self.start) * (_USUAL_RATIO if self.is_compressed else 1)
 
 
 #: What a consumer hands over.
@@ -157,6 +172,14 @@ class _Batch:
         self.is_transactional = bool(attributes & _IS_TRANSACTIONAL)
         self.place = (fetched, start, end)
 
+    def validate_crc(self) -> bool:
+        """Whether its checksum matches. The core looks at that of whatever is handed to it."""
+        if self._count and not self.is_transactional:
+            return True
+        fetched, start, end = self.place
+        is_sound: bool = MemoryRecords(fetched[start:end]).next_batch().validate_crc()
+        return is_sound
+
     def __iter__(self) -> Iterator["_Batch"]:
         return iter((self,) if self._count else ())
 
@@ -165,7 +188,8 @@ class _PartitionBatches(PartitionRecords):  # type: ignore[misc] # aiokafka has 
     """Hands out batches where PartitionRecords hands out records. Aborted ones are left out."""
 
     def _consumer_record(self, _: TopicPartition, batch: _Batch) -> FetchedBatch:
-        return FetchedBatch(*batch.place, self.next_fetch_offset, batch.offset)
+        first, is_compressed = self.next_fetch_offset, batch.compression != 0
+        return FetchedBatch(*batch.place, first, batch.offset, is_compressed)
 
 
 def _partition_records(  # noqa: PLR0913, PLR0917 - as PartitionRecords has them
@@ -179,43 +203,44 @@ def _partition_records(  # noqa: PLR0913, PLR0917 - as PartitionRecords has them
     isolation_level: int,
 ) -> Any:  # noqa: ANN401 - as above
     """Stands in for PartitionRecords."""
-    aborted = (aborted_transactions, fetch_offset)
+    before, behind = (aborted_transactions, fetch_offset), (check_crcs, isolation_level)
     if value_deserializer is not deserializer:
-        rest = (key_deserializer, value_deserializer, check_crcs, isolation_level)
-        return PartitionRecords(tp, MemoryRecords(records.fetched), *aborted, *rest)
+        deserializers = (key_deserializer, value_deserializer)
+        return PartitionRecords(
+            tp, MemoryRecords(records.fetched), *before, *deserializers, *behind
+        )
     if not records.is_known():
-        rest = (None, None, check_crcs, isolation_level)
-        return PartitionRecords(tp, MemoryRecords(records.fetched), *aborted, *rest)
-    # the core checks what it reads
-    return _PartitionBatches(tp, records, *aborted, None, None, False, isolation_level)  # noqa: FBT003
+        return PartitionRecords(tp, MemoryRecords(records.fetched), *before, None, None, *behind)
+    return _PartitionBatches(tp, records, *before, None, None, *behind)
 
 
 class ProducedBatch:
     """Stands in for BatchBuilder: a batch that is finished but for its producer."""
 
     def __init__(self, finished: Finished) -> None:
-        self._finished = finished
+        self._finished: Finished | None = finished
+        self._size, self._count = len(finished), finished.count
         self._producer = (-1, -1, -1)
-        self._bytes: bytes | None = None
+        self._bytes = b""
 
     def _set_producer_state(
         self, producer_id: int, producer_epoch: int, base_sequence: int
     ) -> None:
         self._producer = (producer_id, producer_epoch, base_sequence)
-        self._bytes = None
 
     def _build(self) -> bytes:
-        if self._bytes is None:
+        if self._finished:  # it is sent again as it is, and until then one copy is enough
             self._bytes = self._finished.by(*self._producer)
+            self._finished = None
         return self._bytes
 
     def size(self) -> int:
         """In bytes."""
-        return len(self._finished)
+        return self._size
 
     def record_count(self) -> int:
         """How many records it has."""
-        return self._finished.count
+        return self._count
 
     def closed(self) -> bool:
         """Nothing is added to it any more."""
@@ -235,24 +260,45 @@ class Rejected(NamedTuple):
     record: ConsumerRecord
 
 
-def decode(
-    decoder: Decoder, place: TopicPartition, records: Sequence[Fetched]
-) -> tuple[Batch, list[Rejected]]:
+class Decoded(NamedTuple):
+    """What became of what was fetched."""
+
+    batch: Batch
+    rejected: list[Rejected]
+    #: What is still to be decoded, as what came of the others has become much.
+    rest: Sequence[Fetched]
+
+
+def decode(decoder: Decoder, place: TopicPartition, records: Sequence[Fetched]) -> Decoded:
     """Decodes what was fetched of a partition at once, all of it one way or the other.
 
     Raises CorruptRecordException, as consumers do on the public way.
     """
     if not isinstance(records[0], FetchedBatch):
         batch = decoder.decode(*columns(records))
-        return batch, [Rejected(reject, records[reject.index]) for reject in batch.rejects]
+        rejected = [Rejected(reject, records[reject.index]) for reject in batch.rejects]
+        return Decoded(batch, rejected, ())
     try:
         batch = decoder.decode_fetched([record[:4] for record in records])
     except ValueError as error:
         offsets = f"offsets {records[0].first_offset} to {records[-1].offset}"
         text = f"{place.topic}, partition {place.partition}, {offsets}: {error}"
         raise errors.CorruptRecordException(text) from error
-    found = ((reject, batch.originals[reject.index]) for reject in batch.rejects)
-    return batch, [Rejected(reject, _record(place, reject, *rest)) for reject, rest in found]
+    originals = batch.take_originals()
+    found = ((reject, originals[reject.index]) for reject in batch.rejects)
+    rejected = [Rejected(reject, _record(place, reject, *rest)) for reject, rest in found]
+    if batch.rest is None:
+        return Decoded(batch, rejected, ())
+    at, offset = batch.rest
+    return Decoded(batch, rejected, [records[at]._replace(first_offset=offset), *records[at + 1 :]])
+
+
+def expected_bytes(records: Sequence[Fetched]) -> int:
+    """About how many bytes the values have."""
+    return sum(
+        record.expected_bytes if isinstance(record, FetchedBatch) else record.serialized_value_size
+        for record in records
+    )
 
 
 def _record(  # noqa: PLR0913, PLR0917 - what a record consists of

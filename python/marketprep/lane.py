@@ -221,8 +221,8 @@ class Lane:
                 polled = await self._poll(consumer, ready, size.messages)
                 for partition in ready if polled is not None else ():
                     records = (polled or {}).get(partition.place, ())
-                    if batch := await partition.take(records, pool):
-                        size.learn(batch.bytes_in, len(records))
+                    if taken := await partition.take(records, pool):
+                        size.learn(taken, len(records))
                 if self._memory.is_over():
                     for partition in partitions.open:
                         await partition.drained()

@@ -27,6 +27,9 @@ _COMMITTED_SECONDS = 10
 #: What is smaller is decoded sooner than a thread begins with it.
 _SMALL_BYTES = 32 << 10
 
+#: What a message takes besides its value.
+_MESSAGE_BYTES = 100
+
 #: So many messages that are still to be read are no backlog, but what has just come.
 _BACKLOG_MESSAGES = 50
 
@@ -125,24 +128,35 @@ class Partition:
         """Whether all is read that was there at the beginning; never if nobody asked for it."""
         return self._end is not None and self.position >= self._end
 
-    async def take(self, records: Sequence[Fetched], executor: Executor) -> Batch | None:
-        """Decodes what was fetched, and lets it be delivered; what became of it."""
+    async def take(self, records: Sequence[Fetched], executor: Executor) -> int:
+        """Decodes what was fetched, and lets it be delivered; about how many bytes it had."""
         async with self._reading:
             if self._is_closing:
-                return None
+                return 0
             next_offset = await self._next_offset(records)
-            if not records and next_offset == self.position:
-                return None
-            self.position = next_offset
-            poll = Poll(next_offset)
-            if records:
-                if sum(record.serialized_value_size for record in records) < _SMALL_BYTES:
-                    poll = self._decode(next_offset, records)
-                else:
-                    loop = asyncio.get_running_loop()
-                    poll = await loop.run_in_executor(executor, self._decode, next_offset, records)
-            await self._queue.put(poll, poll.size)
-            return poll.batch
+            size = 0
+            while records:
+                poll, records = await self._decoded(next_offset, records, executor)
+                if batch := poll.batch:
+                    # values are not all there is of messages
+                    size += batch.bytes_in + _MESSAGE_BYTES * batch.envelopes
+                self.position = poll.next_offset
+                await self._queue.put(poll, poll.size)
+                if records:
+                    await self._queue.room()
+            if next_offset != self.position:
+                self.position = next_offset
+                await self._queue.put(Poll(next_offset), 0)
+            return size
+
+    async def _decoded(
+        self, next_offset: int, records: Sequence[Fetched], executor: Executor
+    ) -> tuple[Poll, Sequence[Fetched]]:
+        """What became of what was fetched, or of its beginning; and what is left."""
+        if direct.expected_bytes(records) < _SMALL_BYTES and not self._checkpoints.is_due():
+            return self._decode(next_offset, records)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(executor, self._decode, next_offset, records)
 
     async def _next_offset(self, records: Sequence[Fetched]) -> int:
         """The consumer's position. Marks of transactions move it too, which are no records."""
@@ -151,17 +165,20 @@ class Partition:
             return position
         return records[-1].offset + 1 if records else self.position
 
-    def _decode(self, next_offset: int, records: Sequence[Fetched]) -> Poll:
+    def _decode(
+        self, next_offset: int, records: Sequence[Fetched]
+    ) -> tuple[Poll, Sequence[Fetched]]:
         """Runs in the lane's thread if it is much: the core releases the GIL."""
-        batch, rejected = direct.decode(self.decoder, self.place, records)
+        batch, rejected, rest = direct.decode(self.decoder, self.place, records)
+        if rest:
+            next_offset = rest[0].first_offset
         saved: Sequence[Message] = ()
         if self._checkpoints.is_due():
             saved = self._checkpoints.round(next_offset, self.decoder)
-        size = batch.bytes_out + sum(len(one.reject.value) for one in rejected)
-        size += sum(len(message.value or b"") for message in saved)
+        size = batch.held + sum(len(message.value or b"") for message in saved)
         left = stable_end(self._consumer, self.place) - next_offset
         is_behind = left > max(batch.envelopes, _BACKLOG_MESSAGES)
-        return Poll(next_offset, batch, rejected, saved, size, is_behind)
+        return Poll(next_offset, batch, rejected, saved, size, is_behind), rest
 
     async def lose(self, offset: int) -> None:
         """Goes on where the settings say, as there are no messages at this offset.

@@ -227,6 +227,15 @@ impl Decoder {
         }
     }
 
+    /// Sets aside a value of which only the beginning is known.
+    pub fn reject_beginning(value: &[u8], outcome: &mut Outcome) {
+        let index = outcome.envelopes;
+        outcome.envelopes += 1;
+        outcome.bytes += value.len();
+        let (error, value) = (Error::Length, value.to_vec());
+        outcome.rejects.push(Reject { index, item: None, exchange: None, error, value });
+    }
+
     /// The records of the last batch, a line each.
     pub fn records(&self) -> &[u8] {
         self.items.records.lines()

@@ -17,6 +17,7 @@ pub enum Error {
     Depth,
     /// An item with more messages, or a message with more levels, than any exchange sends.
     Size,
+    Length,
     /// A number is not one, or has no place where it stands.
     Number,
     /// A number is sound, but does not fit this kind of value: a wider one may hold it.
@@ -40,7 +41,7 @@ pub enum Error {
 }
 
 impl Error {
-    pub const ALL: [Error; 17] = [
+    pub const ALL: [Error; 18] = [
         Error::Envelope,
         Error::Market,
         Error::Syntax,
@@ -48,6 +49,7 @@ impl Error {
         Error::Utf8,
         Error::Depth,
         Error::Size,
+        Error::Length,
         Error::Number,
         Error::Range,
         Error::Time,
@@ -68,7 +70,7 @@ impl Error {
             Error::Syntax | Error::Escape => "not_json",
             Error::Utf8 => "invalid_utf8",
             Error::Depth => "too_deep",
-            Error::Size => "too_large",
+            Error::Size | Error::Length => "too_large",
             Error::Number | Error::Range => "invalid_number",
             Error::Time => "invalid_time",
             Error::TradePrice | Error::Side | Error::Instrument | Error::Form | Error::Sequence => {
@@ -92,6 +94,7 @@ impl Error {
             Error::Utf8 => "not UTF-8",
             Error::Depth => "containers are nested deeper than 63 levels",
             Error::Size => "over 10,000 messages in an item, or over 100,000 levels in a book",
+            Error::Length => "a message of over 64 MB, of which this is the beginning",
             Error::Number | Error::Range => {
                 "a number is not one, is negative where none can be, or has over 400 digits before or after the point"
             }

@@ -13,7 +13,7 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::batch::{self, Input, Kind, ODDITIES, Outcome, Row};
+use crate::batch::{self, Input, Kind, ODDITIES, Row};
 use crate::book::checkpoint::Damage;
 use crate::books::State;
 use crate::control::CONTROLS;
@@ -22,7 +22,7 @@ use crate::exchange::ALL;
 use crate::record::{Figures, Output};
 use crate::simulate::{self, Style};
 use delivery::{Finished, Framer};
-use fetched::{Fetched, Original};
+use fetched::{Decoded, Fetched, Original};
 
 /// Exact records from the raw websocket messages of crypto exchanges.
 #[pymodule(gil_used = false)]
@@ -102,11 +102,11 @@ impl Decoder {
         let mut decoder = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         let decoder = &mut *decoder;
         let result = py.detach(|| {
-            let (outcome, originals) = fetched::decode(decoder, &fetched)?;
-            Ok((decoder.records().into(), outcome, originals))
+            let found = fetched::decode(decoder, &fetched)?;
+            Ok((decoder.records().into(), found))
         });
-        let (lines, outcome, originals) = result.map_err(fetched::explain)?;
-        Batch::new(py, lines, outcome, originals)
+        let (lines, found) = result.map_err(fetched::explain)?;
+        Batch::new(py, lines, found)
     }
 
     /// Checkpoints of the books that have changed since the last call: names and contents.
@@ -160,11 +160,12 @@ impl Decoder {
         // a panic of an earlier call, which no input should cause, has left at most one message half done
         let mut decoder = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         let decoder = &mut *decoder;
-        let (lines, outcome) = py.detach(|| {
+        let (lines, outcome): (Box<[u8]>, _) = py.detach(|| {
             let outcome = decoder.decode(inputs);
             (decoder.records().into(), outcome)
         });
-        Batch::new(py, lines, outcome, Vec::new())
+        let held = lines.len() + fetched::held(&outcome.rejects);
+        Batch::new(py, lines, Decoded { outcome, held, ..Decoded::default() })
     }
 }
 
@@ -175,9 +176,13 @@ struct Batch {
     of_lines: Vec<batch::Run>,
     #[pyo3(get)]
     rejects: Vec<Py<Reject>>,
-    /// Of fetched batches, what else the Kafka records had of which something was rejected.
+    originals: Mutex<HashMap<usize, Original>>,
+    /// About how many bytes all of it holds.
     #[pyo3(get)]
-    originals: HashMap<usize, Original>,
+    held: usize,
+    /// Of fetched batches, where it goes on: which of them, and from which offset.
+    #[pyo3(get)]
+    rest: Option<(usize, i64)>,
     /// The kept books whose quality has changed.
     #[pyo3(get)]
     changes: Vec<Change>,
@@ -199,10 +204,10 @@ impl Batch {
         PyBytes::new(py, &self.lines)
     }
 
-    /// How many bytes the records have.
-    #[getter]
-    fn bytes_out(&self) -> usize {
-        self.lines.len()
+    /// Of fetched batches, what else the Kafka records had of which something was rejected. They are
+    /// handed out once.
+    fn take_originals(&self) -> HashMap<usize, Original> {
+        std::mem::take(&mut self.originals.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The last record, and its exchange.
@@ -221,12 +226,8 @@ impl Batch {
 }
 
 impl Batch {
-    fn new(
-        py: Python<'_>,
-        lines: Box<[u8]>,
-        outcome: Outcome,
-        originals: Vec<(usize, Original)>,
-    ) -> PyResult<Self> {
+    fn new(py: Python<'_>, lines: Box<[u8]>, decoded: Decoded) -> PyResult<Self> {
+        let Decoded { outcome, originals, held, rest } = decoded;
         let counts = PyDict::new(py);
         for (exchange, of) in ALL.iter().zip(&outcome.counts).filter(|(_, of)| of.items > 0) {
             let row = PyDict::new(py);
@@ -251,7 +252,9 @@ impl Batch {
             lines,
             of_lines: outcome.runs,
             rejects: rejects?,
-            originals: originals.into_iter().collect(),
+            originals: Mutex::new(originals),
+            held,
+            rest,
             changes: outcome.changes.into_iter().map(Change::from).collect(),
             envelopes: outcome.envelopes,
             bytes_in: outcome.bytes,

@@ -66,6 +66,9 @@ struct Told<'m> {
     times: Times,
 }
 
+/// How much memory is kept for the next batch.
+const KEPT_BYTES: usize = 8 << 20;
+
 /// What ends a record.
 const END: &[u8] = b"}\n";
 
@@ -110,6 +113,9 @@ impl Records {
 
     pub fn clear(&mut self) {
         (self.length, self.count) = (0, 0);
+        // one batch of many records is no reason to keep memory for all
+        self.buffer.truncate(KEPT_BYTES);
+        self.buffer.shrink_to(KEPT_BYTES);
     }
 
     /// The records that follow are of this envelope and begin alike. `symbol` is written as it is.

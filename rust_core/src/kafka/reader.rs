@@ -1,7 +1,7 @@
 //! Reads the records of a batch, decompressing no more at once than one of them needs.
 
 use std::io::{ErrorKind, Read};
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use lz4_flex::frame::FrameDecoder;
 
@@ -14,7 +14,10 @@ use super::{
 const WINDOW_BYTES: usize = 256 << 10;
 
 /// The longest record: what is longer is no market data, and might be longer than memory.
-pub const MOST_RECORD_BYTES: usize = 64 << 20;
+const MOST_RECORD_BYTES: usize = 64 << 20;
+
+/// How much of a longer one is read.
+const BEGINNING_BYTES: usize = 64 << 10;
 
 /// A record, as far as it matters to whoever reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub struct Record<'a> {
     pub timestamp: Option<i64>,
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
+    /// Whether it was too long, and the value is only its beginning.
+    pub is_cut_off: bool,
     headers: Headers<'a>,
 }
 
@@ -35,8 +40,11 @@ pub type Header<'a> = (&'a [u8], Option<&'a [u8]>);
 struct Headers<'a>(&'a [u8]);
 
 impl<'a> Record<'a> {
-    /// The headers, in their order; nothing if they are not what they should be.
+    /// The headers, in their order, if they are what they should be. What was cut off has none.
     pub fn headers(&self) -> Option<Vec<Header<'a>>> {
+        if self.is_cut_off {
+            return Some(Vec::new());
+        }
         let mut rest = self.headers.0;
         let count = varint::read(&mut rest)?;
         (0..count).map(|_| Some((field(&mut rest)??, field(&mut rest)?))).collect()
@@ -52,16 +60,15 @@ pub enum Corrupt {
     Format,
     /// Its compressed records cannot be decompressed.
     Compression(String),
-    /// A record is longer than `MOST_RECORD_BYTES`.
-    Size(usize),
 }
 
-/// Reads all records of a batch from an offset on. `window` is memory that is used again.
+/// Reads the records of a batch from an offset on, as long as `take` wants more of them. `window` is
+/// memory that is used again.
 pub fn records(
     batch: &[u8],
     from: i64,
     window: &mut Vec<u8>,
-    take: impl FnMut(Record),
+    take: impl FnMut(Record) -> ControlFlow<()>,
 ) -> Result<(), Corrupt> {
     let header: &[u8; HEADER_BYTES] = batch.first_chunk().ok_or(Corrupt::Format)?;
     let length = usize::try_from(i32_at(header, LENGTH)).map_err(|_| Corrupt::Format)?;
@@ -102,29 +109,54 @@ struct Reading {
 }
 
 impl Reading {
-    fn all(&self, source: &mut impl Source, mut take: impl FnMut(Record)) -> Result<(), Corrupt> {
+    fn all(
+        &self,
+        source: &mut impl Source,
+        mut take: impl FnMut(Record) -> ControlFlow<()>,
+    ) -> Result<(), Corrupt> {
         for _ in 0..self.count {
             let mut ahead = source.ahead(varint::MOST_BYTES)?;
             let before = ahead.len();
             let length = varint::read(&mut ahead).and_then(|length| usize::try_from(length).ok());
             let length = length.ok_or(Corrupt::Format)?;
-            if length > MOST_RECORD_BYTES {
-                return Err(Corrupt::Size(length));
-            }
             let start = before - ahead.len();
             let end = start + length;
-            let whole = source.ahead(end)?.get(start..end).ok_or(Corrupt::Format)?;
-            let record = self.record(whole).ok_or(Corrupt::Format)?;
-            if record.offset >= self.from {
-                take(record);
+            let record = if length > MOST_RECORD_BYTES {
+                let beginning = source.ahead(start + BEGINNING_BYTES)?.get(start..);
+                self.beginning(beginning.ok_or(Corrupt::Format)?)
+            } else {
+                self.record(source.ahead(end)?.get(start..end).ok_or(Corrupt::Format)?)
+            };
+            let record = record.ok_or(Corrupt::Format)?;
+            if record.offset >= self.from && take(record).is_break() {
+                return Ok(());
             }
-            source.advance(end);
+            source.skip(end)?;
         }
         Ok(())
     }
 
+    /// A record of which only the beginning is there.
+    #[cold]
+    fn beginning<'a>(&self, bytes: &'a [u8]) -> Option<Record<'a>> {
+        let (offset, timestamp, mut rest) = self.place(bytes)?;
+        let key = field(&mut rest).flatten();
+        let _value_length = varint::read(&mut rest)?;
+        let value = Some(&rest[..rest.len().min(BEGINNING_BYTES)]);
+        Some(Record { offset, timestamp, key, value, is_cut_off: true, headers: Headers(&[]) })
+    }
+
     #[inline]
     fn record<'a>(&self, bytes: &'a [u8]) -> Option<Record<'a>> {
+        let (offset, timestamp, mut rest) = self.place(bytes)?;
+        let (key, value) = (field(&mut rest)?, field(&mut rest)?);
+        let headers = Headers(rest);
+        Some(Record { offset, timestamp, key, value, is_cut_off: false, headers })
+    }
+
+    /// Offset and time, and what stands behind them.
+    #[inline]
+    fn place<'a>(&self, bytes: &'a [u8]) -> Option<(i64, Option<i64>, &'a [u8])> {
         let (_attributes, mut rest) = bytes.split_first()?;
         let since_first = varint::read(&mut rest)?;
         let timestamp = match self.append_timestamp {
@@ -132,9 +164,7 @@ impl Reading {
             None => self.first_timestamp.checked_add(since_first)?,
         };
         let offset = self.first_offset.checked_add(varint::read(&mut rest)?)?;
-        let (key, value) = (field(&mut rest)?, field(&mut rest)?);
-        let timestamp = (timestamp >= 0).then_some(timestamp);
-        Some(Record { offset, timestamp, key, value, headers: Headers(rest) })
+        Some((offset, (timestamp >= 0).then_some(timestamp), rest))
     }
 }
 
@@ -155,8 +185,8 @@ fn field<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
 trait Source {
     /// What comes next: at least so many bytes, if there are as many.
     fn ahead(&mut self, wanted: usize) -> Result<&[u8], Corrupt>;
-    /// So many of them are done with.
-    fn advance(&mut self, count: usize);
+    /// So many bytes are done with, also such that were not looked at.
+    fn skip(&mut self, count: usize) -> Result<(), Corrupt>;
 }
 
 /// Records that are not compressed.
@@ -167,8 +197,9 @@ impl Source for Plain<'_> {
         Ok(self.0)
     }
 
-    fn advance(&mut self, count: usize) {
-        self.0 = &self.0[count..];
+    fn skip(&mut self, count: usize) -> Result<(), Corrupt> {
+        self.0 = self.0.get(count..).ok_or(Corrupt::Format)?;
+        Ok(())
     }
 }
 
@@ -215,8 +246,18 @@ impl<R: Read> Source for Window<'_, R> {
         Ok(&self.buffer[self.held.clone()])
     }
 
-    fn advance(&mut self, count: usize) {
-        self.held.start += count;
+    fn skip(&mut self, count: usize) -> Result<(), Corrupt> {
+        let mut left = count;
+        while left > self.held.len() {
+            left -= self.held.len();
+            self.held.start = self.held.end;
+            self.fill(1)?;
+            if self.held.is_empty() {
+                return Err(Corrupt::Format);
+            }
+        }
+        self.held.start += left;
+        Ok(())
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! That others write and read the same is tested in Python, against aiokafka.
 
+use std::ops::ControlFlow;
+
 use proptest::prelude::*;
 
 use super::reader::{self, Corrupt};
@@ -40,6 +42,7 @@ fn read(batch: &[u8], from: i64) -> Result<Vec<Content>, Corrupt> {
         let bytes = |bytes: Option<&[u8]>| bytes.unwrap_or_default().to_vec();
         let _ = record.headers();
         found.push((record.timestamp.unwrap_or(-1), bytes(record.key), bytes(record.value)));
+        ControlFlow::Continue(())
     })?;
     Ok(found)
 }
@@ -108,8 +111,42 @@ proptest! {
 #[test]
 fn records_have_no_headers() {
     let batch = batch(&[(1, vec![2], vec![3])], Compression::Lz4);
-    let check = |record: reader::Record| assert_eq!(record.headers(), Some(Vec::new()));
+    let check = |record: reader::Record| {
+        assert_eq!(record.headers(), Some(Vec::new()));
+        ControlFlow::Continue(())
+    };
     reader::records(&batch, 0, &mut Vec::new(), check).unwrap();
+}
+
+#[test]
+fn reading_ends_when_nobody_wants_more() {
+    let batch = batch(&[(1, vec![], vec![1]), (1, vec![], vec![2])], Compression::Zstd);
+    let mut count = 0;
+    let one = |_: reader::Record| {
+        count += 1;
+        ControlFlow::Break(())
+    };
+    reader::records(&batch, 0, &mut Vec::new(), one).unwrap();
+    assert_eq!(count, 1);
+}
+
+#[test]
+fn what_is_too_long_is_cut_off_and_no_reason_to_stop() {
+    for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
+        let long = (1, b"key".to_vec(), vec![b'0'; 70_000_000]);
+        let batch = batch(&[long, (2, vec![], b"next".to_vec())], compression);
+        let mut found = Vec::new();
+        reader::records(&batch, 0, &mut Vec::new(), |record| {
+            let length = record.value.map_or(0, <[u8]>::len);
+            found.push((record.offset, record.is_cut_off, length, record.key == Some(b"key")));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        let [(0, true, length, true), (1, false, 4, false)] = found[..] else {
+            panic!("{found:?}")
+        };
+        assert!(length >= 60_000);
+    }
 }
 
 #[test]

@@ -1,51 +1,104 @@
 //! Fetched record batches: their records into the decoder, without one object of Python's for each.
 
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
-use crate::batch::{Decoder, Input, Outcome};
-use crate::kafka::reader::{self, Corrupt, MOST_RECORD_BYTES, Record};
+use crate::batch::{Decoder, Input, Outcome, Reject};
+use crate::kafka::reader::{self, Corrupt, Record};
 
 /// A record batch: the set that was fetched, from where to where the batch stands in it, and the
 /// offset from which its records are wanted.
 pub type Fetched = (PyBackedBytes, usize, usize, i64);
 
 /// What a Kafka record had besides its value: offset, time in milliseconds, key, headers, and
-/// whether it had no value. An empty list stands for headers that cannot be read.
+/// whether it had no value.
 pub type Original = (i64, Option<i64>, Option<Vec<u8>>, Vec<(String, Option<Vec<u8>>)>, bool);
 
-/// Decodes all records of some batches. Also gives the originals of what was rejected.
-pub fn decode(
-    decoder: &mut Decoder,
-    fetched: &[Fetched],
-) -> Result<(Outcome, Vec<(usize, Original)>), Corrupt> {
-    let (mut window, mut originals) = (Vec::new(), Vec::new());
-    let mut outcome = decoder.begin();
-    for (set, start, end, from) in fetched {
-        let batch = set.get(*start..*end).ok_or(Corrupt::Format)?;
-        reader::records(batch, *from, &mut window, |record| {
-            let Record { offset, timestamp, value, .. } = record;
-            let (index, rejects) = (outcome.envelopes, outcome.rejects.len());
-            let value = value.unwrap_or_default();
-            decoder.take(Input { value, timestamp, offset: Some(offset) }, &mut outcome);
-            if outcome.rejects.len() > rejects {
-                originals.push((index, original(&record)));
-            }
-        })?;
-    }
-    Ok((outcome, originals))
+/// More than that is not held at once of what batches lead to: a kilobyte can unfold to a gigabyte.
+const MOST_BYTES: usize = 8 << 20;
+
+/// What a reject takes besides its value, here and in what Python makes of it.
+const REJECT_BYTES: usize = 1 << 10;
+
+/// About how many bytes some rejects hold.
+pub fn held(rejects: &[Reject]) -> usize {
+    rejects.iter().map(|reject| reject.value.len() + REJECT_BYTES).sum()
 }
 
-fn original(record: &Record) -> Original {
-    let headers = record.headers().unwrap_or_default().into_iter();
+/// What became of some batches.
+#[derive(Default)]
+pub struct Decoded {
+    pub outcome: Outcome,
+    /// The originals of what was rejected.
+    pub originals: HashMap<usize, Original>,
+    /// About how many bytes all of it holds.
+    pub held: usize,
+    /// Where it goes on if that was enough: which of the batches, and from which offset.
+    pub rest: Option<(usize, i64)>,
+}
+
+/// Decodes the records of some batches.
+pub fn decode(decoder: &mut Decoder, fetched: &[Fetched]) -> Result<Decoded, Corrupt> {
+    let mut found = Decoded { outcome: decoder.begin(), ..Decoded::default() };
+    let mut window = Vec::new();
+    for (place, (set, start, end, from)) in fetched.iter().enumerate() {
+        let batch = set.get(*start..*end).ok_or(Corrupt::Format)?;
+        let mut are_headers_sound = true;
+        reader::records(batch, *from, &mut window, |record| {
+            if found.held >= MOST_BYTES {
+                found.rest = Some((place, record.offset));
+                return ControlFlow::Break(());
+            }
+            are_headers_sound = take(decoder, &record, &mut found).is_some();
+            if are_headers_sound { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        if !are_headers_sound {
+            return Err(Corrupt::Format);
+        }
+        if found.rest.is_some() {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// Decodes one record; nothing if it was rejected and its headers cannot be read.
+fn take(decoder: &mut Decoder, record: &Record, found: &mut Decoded) -> Option<()> {
+    let &Record { offset, timestamp, value, .. } = record;
+    let outcome = &mut found.outcome;
+    let (index, rejects, written) =
+        (outcome.envelopes, outcome.rejects.len(), decoder.records().len());
+    let value = value.unwrap_or_default();
+    if record.is_cut_off {
+        Decoder::reject_beginning(value, outcome);
+    } else {
+        decoder.take(Input { value, timestamp, offset: Some(offset) }, outcome);
+    }
+    found.held += decoder.records().len() - written;
+    if let rejected @ [_, ..] = &outcome.rejects[rejects..] {
+        found.held += held(rejected);
+        let original = original(record)?;
+        let headers = original.3.iter();
+        found.held += headers.map(|(_, value)| value.as_ref().map_or(0, Vec::len)).sum::<usize>()
+            * rejected.len();
+        found.originals.insert(index, original);
+    }
+    Some(())
+}
+
+fn original(record: &Record) -> Option<Original> {
+    let headers = record.headers()?.into_iter();
     let headers = headers
         .map(|(name, value)| {
             (String::from_utf8_lossy(name).into_owned(), value.map(<[u8]>::to_vec))
         })
         .collect();
     let key = record.key.map(<[u8]>::to_vec);
-    (record.offset, record.timestamp, key, headers, record.value.is_none())
+    Some((record.offset, record.timestamp, key, headers, record.value.is_none()))
 }
 
 /// The error of a batch that cannot be read.
@@ -54,8 +107,5 @@ pub fn explain(corrupt: Corrupt) -> PyErr {
         Corrupt::Checksum => "its checksum does not match".to_owned(),
         Corrupt::Format => "it is cut off or not in Kafka's format".to_owned(),
         Corrupt::Compression(why) => format!("it cannot be decompressed: {why}"),
-        Corrupt::Size(bytes) => {
-            format!("a record has {bytes} bytes, and more than {MOST_RECORD_BYTES} are not read")
-        }
     })
 }
