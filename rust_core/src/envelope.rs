@@ -112,9 +112,10 @@ fn split_array(
             return Err(Error::Size);
         }
         let item = at(reader);
-        if let Some(inside) = reader.rest().strip_prefix(b"\"") {
-            let quote = closing_quote(inside).ok_or(Error::Syntax)?;
-            *reader = Reader::new(&inside[quote + 1..]);
+        let rest = reader.rest();
+        if rest.first() == Some(&b'"') {
+            let quote = closing_quote(rest).ok_or(Error::Syntax)?;
+            *reader = Reader::new(&rest[quote + 1..]);
             items.push(item..at(reader));
         } else {
             let length = reader.skipped_at_any_depth()?.len();

@@ -9,6 +9,7 @@ use crate::draft::Drafts;
 use crate::error::{Error, Result};
 use crate::exchange::{ALL, Spelling};
 use crate::json::Reader;
+use crate::json::block::Block;
 use crate::json::string::{simplify, unescape};
 use crate::json::text::{Compact, Escaped, Long, Plain};
 use crate::number::{Usual, Wide};
@@ -88,9 +89,7 @@ impl Items {
     /// Whichever spelling it is, either reads it: the right one sooner.
     fn escaped(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
         let inside = Part { bytes: &item.bytes[1..], length: item.length - 2 };
-        let colon = inside.exactly().iter().take(100).position(|byte| *byte == b':');
-        let compact = colon.is_some_and(|colon| inside.bytes.get(colon + 1) != Some(&b' '));
-        if compact {
+        if looks_compact(inside.bytes) {
             self.with_usual::<Compact>(inside, source, tally)
         } else {
             self.with_usual::<Escaped>(inside, source, tally)
@@ -143,6 +142,17 @@ impl Items {
         let Items { kind, wide, books, records, .. } = self;
         read::<Long>(item, *kind, source, &mut Sink { scratch: wide, books, records, tally })
     }
+}
+
+/// Whether no space stands behind the first colon, if there is one soon.
+fn looks_compact(text: &[u8]) -> bool {
+    let (blocks, _) = text[..text.len().min(96)].as_chunks();
+    let mut colons = blocks.iter().map(|block| Block::load(block).equal_to(b':').bits());
+    let Some((at, colons)) = (0..).step_by(16).zip(&mut colons).find(|(_, colons)| *colons != 0)
+    else {
+        return false;
+    };
+    text.get(at + colons.trailing_zeros() as usize + 1) != Some(&b' ')
 }
 
 /// Counts an item that is no message of its kind as a control message, if it is one.

@@ -19,10 +19,26 @@ impl Block {
         (self.0.simd_eq(other.0) | ignore.0).to_bitmask() == 0xffff
     }
 
-    /// One bit for each byte equal to `byte`.
+    /// All bits of each byte that is equal to `byte`.
     #[inline(always)]
-    pub fn equal_to(self, byte: u8) -> u32 {
-        self.0.simd_eq(u8x16::splat(byte)).to_bitmask()
+    pub fn equal_to(self, byte: u8) -> Self {
+        Block(self.0.simd_eq(u8x16::splat(byte)))
+    }
+
+    #[inline(always)]
+    pub fn or(self, other: Self) -> Self {
+        Block(self.0 | other.0)
+    }
+
+    #[inline(always)]
+    pub fn xor(self, other: Self) -> Self {
+        Block(self.0 ^ other.0)
+    }
+
+    /// The highest bit of each byte.
+    #[inline(always)]
+    pub fn bits(self) -> u32 {
+        self.0.to_bitmask()
     }
 
     /// Where the first byte equal to `a` or `b` stands; 16 if there is none.
