@@ -1,10 +1,23 @@
 //! Coinone: whole books whose asks come worst first, tickers of the Korean day without a change.
 
 use super::prelude::*;
-use crate::json::shape::Members as Level;
+use crate::json::shape::{Names, Object};
 
-const LEVEL: Level<2> = Level::new(["price", "qty"]);
-const SHORT_LEVEL: Level<2> = Level::new(["p", "q"]);
+/// A level.
+#[derive(Clone, Copy)]
+struct Level;
+
+impl Names<2> for Level {
+    const NAMES: [&'static str; 2] = ["price", "qty"];
+}
+
+/// A level in short form.
+#[derive(Clone, Copy)]
+struct ShortLevel;
+
+impl Names<2> for ShortLevel {
+    const NAMES: [&'static str; 2] = ["p", "q"];
+}
 
 pub struct Coinone;
 
@@ -86,12 +99,10 @@ impl Rules for Coinone {
         book: &mut OrderBook<T::Value>,
     ) -> Result<()> {
         match key {
-            b"asks" | b"a" => {
-                book.asks.sum(reader, if key == b"a" { &SHORT_LEVEL } else { &LEVEL })
-            }
-            b"bids" | b"b" => {
-                book.bids.sum(reader, if key == b"b" { &SHORT_LEVEL } else { &LEVEL })
-            }
+            b"asks" => book.asks.sum(reader, Object(Level)),
+            b"bids" => book.bids.sum(reader, Object(Level)),
+            b"a" => book.asks.sum(reader, Object(ShortLevel)),
+            b"b" => book.bids.sum(reader, Object(ShortLevel)),
             b"id" | b"i" => {
                 book.sequence.last = book.time.read_id(1, reader)?;
                 Ok(())

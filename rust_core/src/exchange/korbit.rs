@@ -1,10 +1,15 @@
 //! Korbit, which is Digital X since 2026: whole books, rolling tickers against the previous close.
 
 use super::prelude::*;
-use crate::json::shape::Members as Level;
+use crate::json::shape::{Names, Object};
 
-/// `amt` and `quoteVolume`, which grouped books have too, are amounts of money and no sizes.
-const LEVEL: Level<2> = Level::new(["price", "qty"]);
+/// A level. `amt` and `quoteVolume`, which grouped books have too, are amounts of money and no sizes.
+#[derive(Clone, Copy)]
+struct Level;
+
+impl Names<2> for Level {
+    const NAMES: [&'static str; 2] = ["price", "qty"];
+}
 
 pub struct Korbit;
 
@@ -83,8 +88,8 @@ impl Rules for Korbit {
         book: &mut OrderBook<T::Value>,
     ) -> Result<()> {
         match key {
-            b"asks" => book.asks.sum(reader, &LEVEL),
-            b"bids" => book.bids.sum(reader, &LEVEL),
+            b"asks" => book.asks.sum(reader, Object(Level)),
+            b"bids" => book.bids.sum(reader, Object(Level)),
             b"symbol" => book.read_instrument_if_extended(reader),
             b"timestamp" => book.time.read(0, reader),
             b"type" => expect_word(&mut book.kind_words, reader, &["orderbook"]),

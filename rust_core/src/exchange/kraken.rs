@@ -1,9 +1,15 @@
 //! Kraken v2: kept books of bare numbers, tickers with the change since 24 hours ago.
 
 use super::prelude::*;
-use crate::json::shape::Members as Level;
+use crate::json::shape::{Names, Object};
 
-const LEVEL: Level<2> = Level::new(["price", "qty"]);
+/// A level.
+#[derive(Clone, Copy)]
+struct Level;
+
+impl Names<2> for Level {
+    const NAMES: [&'static str; 2] = ["price", "qty"];
+}
 
 pub struct Kraken;
 
@@ -88,8 +94,8 @@ impl Rules for Kraken {
         book: &mut OrderBook<T::Value>,
     ) -> Result<()> {
         match key {
-            b"asks" => book.asks.keep_for_checksum(reader, &LEVEL),
-            b"bids" => book.bids.keep_for_checksum(reader, &LEVEL),
+            b"asks" => book.asks.keep_for_checksum(reader, Object(Level)),
+            b"bids" => book.bids.keep_for_checksum(reader, Object(Level)),
             b"checksum" => read_once(&mut book.checksum, reader),
             b"symbol" => book.read_instrument(reader),
             b"timestamp" => book.time.read(0, reader),

@@ -1,10 +1,23 @@
 //! Upbit: whole books in units of an ask and a bid, tickers of the UTC day.
 
 use super::prelude::*;
-use crate::json::shape::Members as Unit;
+use crate::json::shape::{Names, Object};
 
-const UNIT: Unit<4> = Unit::new(["ask_price", "bid_price", "ask_size", "bid_size"]);
-const SIMPLE_UNIT: Unit<4> = Unit::new(["ap", "bp", "as", "bs"]);
+/// An ask and a bid.
+#[derive(Clone, Copy)]
+struct Unit;
+
+impl Names<4> for Unit {
+    const NAMES: [&'static str; 4] = ["ask_price", "bid_price", "ask_size", "bid_size"];
+}
+
+/// An ask and a bid in short form.
+#[derive(Clone, Copy)]
+struct SimpleUnit;
+
+impl Names<4> for SimpleUnit {
+    const NAMES: [&'static str; 4] = ["ap", "bp", "as", "bs"];
+}
 
 pub struct Upbit;
 
@@ -95,8 +108,8 @@ impl Rules for Upbit {
         book: &mut OrderBook<T::Value>,
     ) -> Result<()> {
         match key {
-            b"orderbook_units" => book.units(reader, &UNIT),
-            b"obu" => book.units(reader, &SIMPLE_UNIT),
+            b"orderbook_units" => book.units(reader, Object(Unit)),
+            b"obu" => book.units(reader, Object(SimpleUnit)),
             b"total_ask_size" | b"tas" => book.asks.read_total(reader),
             b"total_bid_size" | b"tbs" => book.bids.read_total(reader),
             b"code" | b"cd" => book.read_instrument_if_extended(reader),

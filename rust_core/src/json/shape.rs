@@ -27,68 +27,68 @@ impl Shape<2> for Pair {
     }
 }
 
-/// The members of these names, at best these alone and in this order: `{"price": "69012.31", "qty": 0.05}`.
-#[derive(Debug)]
-pub struct Members<const N: usize> {
-    names: [&'static str; N],
-    pub(super) plain: [Literal; N],
-    pub(super) escaped: [Literal; N],
-    pub(super) compact: [Literal; N],
+/// An object with members of these names, at best these alone and in this order:
+/// `{"price": "69012.31", "qty": 0.05}`.
+#[derive(Clone, Copy, Debug)]
+pub struct Object<L>(pub L);
+
+/// The names of an object's members, of up to 23 bytes each.
+pub trait Names<const N: usize>: Copy {
+    const NAMES: [&'static str; N];
 }
 
-/// All that stands before a member's value: `{"price": ` or `, "qty": `.
+impl<L: Names<2>> Shape<2> for Object<L> {
+    #[inline(always)]
+    fn read<'a, T: Text>(self, reader: &mut Reader<'a, T>) -> Result<[Number<'a, T::Value>; 2]> {
+        match reader.quick_two(const { &Literal::all::<L, T, 2>() }) {
+            Some(numbers) => Ok(numbers),
+            None => reader.seldom(|reader| reader.any_members(&L::NAMES)),
+        }
+    }
+}
+
+impl<L: Names<4>> Shape<4> for Object<L> {
+    #[inline(always)]
+    fn read<'a, T: Text>(self, reader: &mut Reader<'a, T>) -> Result<[Number<'a, T::Value>; 4]> {
+        match reader.quick_four(const { &Literal::all::<L, T, 4>() }) {
+            Some(numbers) => Ok(numbers),
+            None => reader.seldom(|reader| reader.any_members(&L::NAMES)),
+        }
+    }
+}
+
+/// All that stands before a member's value, `{"price": ` or `, "qty": `. It is known when this is
+/// compiled, and so is its length.
 #[derive(Clone, Copy, Debug)]
-pub struct Literal {
+struct Literal {
     text: [[u8; 16]; 2],
     ignore: [[u8; 16]; 2],
     length: usize,
 }
 
-impl<const N: usize> Members<N> {
-    /// Names of up to 23 bytes each.
-    pub const fn new(names: [&'static str; N]) -> Self {
-        const EMPTY: Literal = Literal { text: [[0; 16]; 2], ignore: [[0xff; 16]; 2], length: 0 };
-        let mut members =
-            Members { names, plain: [EMPTY; N], escaped: [EMPTY; N], compact: [EMPTY; N] };
+impl Literal {
+    /// One for each member.
+    const fn all<L: Names<N>, T: Text, const N: usize>() -> [Self; N] {
+        let mut all = [Literal { text: [[0; 16]; 2], ignore: [[0xff; 16]; 2], length: 0 }; N];
         let mut i = 0;
         while i < N {
-            let (plain, escaped, compact) =
-                if i == 0 { ("{\"", "{\\\"", "{\\\"") } else { (", \"", ", \\\"", ",\\\"") };
-            members.plain[i] = Literal::new([plain, names[i], "\": "]);
-            members.escaped[i] = Literal::new([escaped, names[i], "\\\": "]);
-            members.compact[i] = Literal::new([compact, names[i], "\\\":"]);
+            let before = if i == 0 { T::OPEN_OBJECT } else { T::NEXT_KEY };
+            all[i] = all[i].with(before).with(L::NAMES[i].as_bytes()).with(T::AFTER_KEY);
             i += 1;
         }
-        members
+        all
     }
-}
 
-impl Literal {
-    const fn new(parts: [&str; 3]) -> Self {
-        let mut literal = Literal { text: [[0; 16]; 2], ignore: [[0xff; 16]; 2], length: 0 };
-        let mut part = 0;
-        while part < 3 {
-            let mut i = 0;
-            while i < parts[part].len() {
-                let at = literal.length;
-                literal.text[at / 16][at % 16] = parts[part].as_bytes()[i];
-                literal.ignore[at / 16][at % 16] = 0;
-                literal.length += 1;
-                i += 1;
-            }
-            part += 1;
+    const fn with(mut self, text: &[u8]) -> Self {
+        let mut i = 0;
+        while i < text.len() {
+            let at = self.length;
+            self.text[at / 16][at % 16] = text[i];
+            self.ignore[at / 16][at % 16] = 0;
+            self.length += 1;
+            i += 1;
         }
-        literal
-    }
-}
-
-impl<const N: usize> Shape<N> for &'static Members<N> {
-    #[inline(always)]
-    fn read<'a, T: Text>(self, reader: &mut Reader<'a, T>) -> Result<[Number<'a, T::Value>; N]> {
-        match reader.quick_members(T::literals(self)) {
-            Some(numbers) => Ok(numbers),
-            None => reader.seldom(|reader| reader.any_members(&self.names)),
-        }
+        self
     }
 }
 
@@ -117,26 +117,42 @@ impl<'a, T: Text> Reader<'a, T> {
     }
 
     #[inline(always)]
-    fn quick_members<const N: usize>(
+    fn quick_two(
         &mut self,
-        literals: &[Literal; N],
-    ) -> Option<[Number<'a, T::Value>; N]> {
+        [first, second]: &'static [Literal; 2],
+    ) -> Option<[Number<'a, T::Value>; 2]> {
         let mut reader = *self;
-        let mut numbers = [const { None }; N];
-        for (literal, number) in literals.iter().zip(&mut numbers) {
-            if !reader.long_literal(literal) {
-                return None;
-            }
-            let quoted = reader.literal(T::QUOTE);
-            *number = Some(reader.quick_number()?);
-            if quoted && !reader.literal(T::QUOTE) {
-                return None;
-            }
-        }
+        let numbers = [reader.quick_member(first)?, reader.quick_member(second)?];
         reader.byte(b'}').then(|| {
             *self = reader;
-            numbers.map(Option::unwrap_or_default)
+            numbers
         })
+    }
+
+    /// The same of four. No loop and no closure: either would keep the literals, and numbers that
+    /// are not asked for, in memory.
+    #[inline(always)]
+    fn quick_four(
+        &mut self,
+        [first, second, third, fourth]: &'static [Literal; 4],
+    ) -> Option<[Number<'a, T::Value>; 4]> {
+        let mut reader = *self;
+        let [first, second] = [reader.quick_member(first)?, reader.quick_member(second)?];
+        let numbers = [first, second, reader.quick_member(third)?, reader.quick_member(fourth)?];
+        reader.byte(b'}').then(|| {
+            *self = reader;
+            numbers
+        })
+    }
+
+    #[inline(always)]
+    fn quick_member(&mut self, literal: &'static Literal) -> Option<Number<'a, T::Value>> {
+        if !self.long_literal(literal) {
+            return None;
+        }
+        let quoted = self.literal(T::QUOTE);
+        let number = self.quick_number()?;
+        (!quoted || self.literal(T::QUOTE)).then_some(number)
     }
 
     #[inline(always)]

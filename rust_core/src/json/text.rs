@@ -1,6 +1,5 @@
 //! The ways in which JSON text is written: plain, or escaped inside another JSON string.
 
-use super::shape::{Literal, Members};
 use crate::number::{Usual, Value, Wide};
 
 /// How the text is written, and what its numbers become. The spellings that are longer than a
@@ -8,16 +7,16 @@ use crate::number::{Usual, Value, Wide};
 pub trait Text: Copy + Sized + 'static {
     type Value: Value;
     const QUOTE: &'static [u8];
+    const OPEN_OBJECT: &'static [u8];
     const AFTER_KEY: &'static [u8];
     const NEXT_KEY: &'static [u8];
     const OPEN_PAIR: &'static [u8];
     const MID_PAIR: &'static [u8];
     const ESCAPED: bool;
-    fn literals<const N: usize>(members: &Members<N>) -> &[Literal; N];
 }
 
 macro_rules! text {
-    ($(#[$doc:meta])* $text:ident, $value:ty, $escaped:literal, $field:ident,
+    ($(#[$doc:meta])* $text:ident, $value:ty, $escaped:literal,
      $after_key:literal, $next_key:literal, $open_pair:literal, $mid_pair:literal) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
@@ -26,33 +25,29 @@ macro_rules! text {
         impl Text for $text {
             type Value = $value;
             const QUOTE: &'static [u8] = if $escaped { b"\\\"" } else { b"\"" };
+            const OPEN_OBJECT: &'static [u8] = if $escaped { b"{\\\"" } else { b"{\"" };
             const AFTER_KEY: &'static [u8] = $after_key;
             const NEXT_KEY: &'static [u8] = $next_key;
             const OPEN_PAIR: &'static [u8] = $open_pair;
             const MID_PAIR: &'static [u8] = $mid_pair;
             const ESCAPED: bool = $escaped;
-
-            #[inline(always)]
-            fn literals<const N: usize>(members: &Members<N>) -> &[Literal; N] {
-                &members.$field
-            }
         }
     };
 }
 
 text!(
     /// `{"price": "1"}`
-    Plain, Usual, false, plain, b"\": ", b", \"", b"[\"", b"\", \""
+    Plain, Usual, false, b"\": ", b", \"", b"[\"", b"\", \""
 );
 text!(
     /// `{\"price\": \"1\"}`, as Python's `json.dumps` writes it inside a string
-    Escaped, Usual, true, escaped, b"\\\": ", b", \\\"", b"[\\\"", b"\\\", \\\""
+    Escaped, Usual, true, b"\\\": ", b", \\\"", b"[\\\"", b"\\\", \\\""
 );
 text!(
     /// `{\"price\":\"1\"}`
-    Compact, Usual, true, compact, b"\\\":", b",\\\"", b"[\\\"", b"\\\",\\\""
+    Compact, Usual, true, b"\\\":", b",\\\"", b"[\\\"", b"\\\",\\\""
 );
 text!(
     /// `{"price": "1"}` with numbers of any length
-    Long, Wide, false, plain, b"\": ", b", \"", b"[\"", b"\", \""
+    Long, Wide, false, b"\": ", b", \"", b"[\"", b"\", \""
 );
