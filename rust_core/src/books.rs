@@ -8,7 +8,7 @@ use crate::book::levels::Levels;
 use crate::book::{Book, History, Judgement, KnownPlaces, MOST_REPEATED, Quality, Terms};
 use crate::exchange::ALL;
 use crate::number::Value;
-use crate::order_book::{Form, OrderBook, UNCUT};
+use crate::order_book::{Form, OrderBook};
 use crate::time::Micros;
 
 /// What a message leaves to be published.
@@ -41,6 +41,8 @@ pub struct Books {
 
 #[derive(Debug, Default)]
 struct OfExchange {
+    /// Where the key of a message is written.
+    key: Vec<u8>,
     kept: HashMap<Vec<u8>, Entry<Book>>,
     /// What came whole and numbered: by feed and instrument, or by the envelope's symbol where the
     /// message does not name its instrument.
@@ -63,10 +65,13 @@ struct Whole {
     last: i64,
     time: Option<Micros>,
     repeated: u32,
-    /// The last one, where changes may build on it that come in messages of another form.
+    /// The last one, where changes may build on it that come in messages of another form. Few do,
+    /// so it is put in order only then.
     base: Option<Levels>,
     /// Whether no change has built on it yet.
     is_fresh: bool,
+    /// Whether the levels of the base are in order.
+    is_arranged: bool,
     /// Whether its numbers have begun anew, below those of changes before it.
     is_anew: bool,
 }
@@ -193,7 +198,8 @@ impl OfExchange {
         let Some(last) = message.sequence.last else { return Published::Whole };
         let name = if message.instrument.is_empty() { place.symbol } else { &message.instrument };
         let mut is_first = false;
-        let entry = self.whole.entry(key(&message.feed, name)).or_insert_with(|| {
+        write_key(&mut self.key, &message.feed, name);
+        let entry = self.whole.entry_ref(&self.key[..]).or_insert_with(|| {
             is_first = true;
             Entry::new(Whole::default())
         });
@@ -212,8 +218,8 @@ impl OfExchange {
         whole.is_anew = !is_first && last <= whole.last;
         (whole.last, whole.time, whole.repeated) = (last, time.or(whole.time), 0);
         if ALL[place.exchange].whole_is_base {
-            whole.base.get_or_insert_default().take(message, UNCUT);
-            whole.is_fresh = true;
+            whole.base.get_or_insert_default().hold(message);
+            (whole.is_fresh, whole.is_arranged) = (true, false);
         }
         Published::Whole
     }
@@ -226,8 +232,8 @@ impl OfExchange {
         terms: &Terms,
         places: KnownPlaces,
     ) -> Published<'_> {
-        let key = key(&message.feed, &message.instrument);
-        let entry = self.kept.entry(key).or_insert_with(|| {
+        write_key(&mut self.key, &message.feed, &message.instrument);
+        let entry = self.kept.entry_ref(&self.key[..]).or_insert_with(|| {
             let depth = message.depth.unwrap_or(terms.depth);
             Entry::new(Book::new(depth, places(&message.instrument)))
         });
@@ -239,7 +245,7 @@ impl OfExchange {
         let mut adopted = None;
         let may_build = message.form == Form::Delta && message.feed.is_empty();
         if may_build && !self.whole.is_empty() {
-            match find_base(&mut self.whole, book.last, place.symbol, message) {
+            match find_base(&mut self.whole, &mut self.key, book.last, place.symbol, message) {
                 Base::Later if book.repeated < MOST_REPEATED => {
                     book.repeated += 1;
                     book.history.outdated += 1;
@@ -260,9 +266,18 @@ impl OfExchange {
 }
 
 impl Whole {
-    fn stored(&self) -> Vec<u8> {
-        let &Whole { offset, last, time: time_us, repeated, is_fresh, is_anew, ref base } = self;
-        let base = base.as_ref().map(Sides::of);
+    /// The base, its levels in order.
+    fn arranged(&mut self) -> Option<&Levels> {
+        let base = self.base.as_mut()?;
+        if !std::mem::replace(&mut self.is_arranged, true) {
+            base.arrange();
+        }
+        Some(base)
+    }
+
+    fn stored(&mut self) -> Vec<u8> {
+        let base = self.arranged().map(Sides::of);
+        let &mut Whole { offset, last, time: time_us, repeated, is_fresh, is_anew, .. } = self;
         seal(&StoredWhole { offset, last, time_us, repeated, is_fresh, is_anew, base })
     }
 
@@ -270,7 +285,8 @@ impl Whole {
         let stored: StoredWhole = open(bytes)?;
         let StoredWhole { offset, last, time_us: time, repeated, is_fresh, is_anew, base } = stored;
         let base = base.map(|base| base.levels()).transpose()?;
-        Ok(Whole { offset, last, time, repeated, base, is_fresh, is_anew })
+        let is_arranged = true;
+        Ok(Whole { offset, last, time, repeated, base, is_fresh, is_arranged, is_anew })
     }
 }
 
@@ -284,9 +300,10 @@ enum Base<'w> {
 }
 
 /// The base of a change, where there is one that no change has built on yet. `taken` is the last
-/// change that the kept book has taken in.
+/// change that the kept book has taken in; keys are written into `key`.
 fn find_base<'w, V: Value>(
     whole: &'w mut HashMap<Vec<u8>, Entry<Whole>>,
+    key: &mut Vec<u8>,
     taken: Option<i64>,
     symbol: &[u8],
     message: &OrderBook<V>,
@@ -298,12 +315,12 @@ fn find_base<'w, V: Value>(
         Some(previous) => taken == Some(previous),
         None => taken.is_some_and(|taken| first <= taken.saturating_add(1)),
     };
-    let (mut is_before, mut fitting) = (false, None);
+    let (mut is_before, mut is_fitting) = (false, false);
     // one that comes once more would take the book back
     let is_news = |base: &Whole| base.is_anew || taken.is_none_or(|taken| last > taken);
     for name in [&message.instrument[..], symbol] {
-        let key = key(&[], name);
-        let base = whole.get(&key).map(|entry| &entry.content);
+        write_key(key, &[], name);
+        let base = whole.get(&key[..]).map(|entry| &entry.content);
         let base = base.filter(|base| base.base.is_some() && base.is_fresh && is_news(base));
         let Some(base) = base else { continue };
         if last <= base.last {
@@ -311,15 +328,15 @@ fn find_base<'w, V: Value>(
         } else if message.sequence.previous == Some(base.last)
             || first <= base.last.saturating_add(1)
         {
-            fitting = Some(key);
+            is_fitting = true;
             break;
         }
     }
-    if let Some(entry) = fitting.and_then(|key| whole.get_mut(&key)) {
+    if is_fitting && let Some(entry) = whole.get_mut(&key[..]) {
         entry.is_changed = true;
         entry.content.is_fresh = false;
         let last = entry.content.last;
-        return entry.content.base.as_ref().map_or(Base::None, |base| Base::Fits(base, last));
+        return entry.content.arranged().map_or(Base::None, |base| Base::Fits(base, last));
     }
     if is_before { Base::Later } else { Base::None }
 }
@@ -349,7 +366,16 @@ fn check_offset(offset: Option<i64>, before: i64) -> Result<Option<i64>, Damage>
 
 /// The name of a kept book: which of the feeds of which instrument.
 fn key(feed: &[u8], instrument: &[u8]) -> Vec<u8> {
-    [feed, instrument].join(&0)
+    let mut key = Vec::new();
+    write_key(&mut key, feed, instrument);
+    key
+}
+
+fn write_key(key: &mut Vec<u8>, feed: &[u8], instrument: &[u8]) {
+    key.clear();
+    key.extend_from_slice(feed);
+    key.push(0);
+    key.extend_from_slice(instrument);
 }
 
 /// Feed and instrument of a key.

@@ -58,6 +58,32 @@ impl Levels {
         self.narrow();
     }
 
+    /// Takes over the levels of a whole book as they stand there; `arrange` is to follow.
+    pub fn hold<V: Value>(&mut self, message: &OrderBook<V>) {
+        let (new_bids, new_asks) = (&message.bids.levels, &message.asks.levels);
+        if let Levels::Wide(..) = self {
+            *self = Levels::default();
+        }
+        if let Levels::Usual(bids, asks) = self
+            && bids.hold(new_bids, V::as_usual).and(asks.hold(new_asks, V::as_usual)).is_none()
+        {
+            let (mut bids, mut asks) = (Kept::default(), Kept::default());
+            bids.hold(new_bids, |value| Some(value.widened()));
+            asks.hold(new_asks, |value| Some(value.widened()));
+            *self = Levels::Wide(bids, asks);
+        }
+    }
+
+    /// Puts in order what is held.
+    pub fn arrange(&mut self) {
+        if self.arrange_as_they_are().is_err() {
+            self.widen();
+            let fits = self.arrange_as_they_are();
+            debug_assert!(fits.is_ok(), "wide values hold the sum of any levels");
+        }
+        self.narrow();
+    }
+
     /// Takes away what is older than the message and contradicts it: levels of the other side that
     /// its levels cross. Only a book that lacks levels has such ones, as nobody told it of their end.
     pub fn uncross<V: Value>(&mut self, message: &OrderBook<V>) {
@@ -99,6 +125,13 @@ impl Levels {
                 bids.take(&message.bids.levels, message.form, depth, widened)?;
                 asks.take(&message.asks.levels, message.form, depth, widened)
             }
+        }
+    }
+
+    fn arrange_as_they_are(&mut self) -> Result<()> {
+        match self {
+            Levels::Usual(bids, asks) => bids.arrange().and_then(|()| asks.arrange()),
+            Levels::Wide(bids, asks) => bids.arrange().and_then(|()| asks.arrange()),
         }
     }
 
@@ -161,6 +194,19 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
         }
         self.truncate(depth);
         Ok(())
+    }
+
+    /// Takes over levels, last first; nothing if one does not fit.
+    fn hold<From>(
+        &mut self,
+        levels: &[Level<From>],
+        convert: impl Fn(&From) -> Option<V>,
+    ) -> Option<()> {
+        self.levels.clear();
+        for level in levels.iter().rev() {
+            self.levels.push(Level { price: convert(&level.price)?, size: convert(&level.size)? });
+        }
+        Some(())
     }
 
     /// Puts levels in order, which stand here last first.

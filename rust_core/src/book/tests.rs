@@ -8,7 +8,7 @@ use super::levels::Levels;
 use super::{Book, Terms};
 use crate::exchange::{ALL, Exchange};
 use crate::number::{Usual, Value, Wide};
-use crate::order_book::{Form, Level, OrderBook};
+use crate::order_book::{Form, Level, OrderBook, UNCUT};
 
 type Changes = Vec<(i128, i128)>;
 
@@ -75,7 +75,31 @@ fn form() -> impl Strategy<Value = Form> {
     prop_oneof![1 => Just(Form::Snapshot), 6 => Just(Form::Delta)]
 }
 
+/// Some whose sum does not fit usual values, and prices that stand there twice.
+fn changes_of_any_size() -> impl Strategy<Value = Changes> {
+    let size = prop_oneof![0..9i128, Just(i128::MAX / 3)];
+    proptest::collection::vec((0..20i128, size), 0..12)
+}
+
 proptest! {
+    #[test]
+    fn what_is_held_is_a_whole_book_once_it_is_arranged(
+        held in changes_of_any_size(),
+        bids in changes_of_any_size(),
+        asks in changes_of_any_size(),
+    ) {
+        let [before, whole] =
+            [(&held, &held), (&bids, &asks)].map(|(bids, asks)| message(Form::Whole, bids, asks, |v| v));
+        let (mut lazy, mut eager) = (Levels::default(), Levels::default());
+        lazy.hold(&before);
+        lazy.hold(&whole);
+        lazy.arrange();
+        eager.take(&whole, UNCUT);
+        prop_assert_eq!(format!("{lazy:?}"), format!("{eager:?}"));
+        lazy.arrange();
+        prop_assert_eq!(format!("{lazy:?}"), format!("{eager:?}"));
+    }
+
     #[test]
     fn as_a_map(
         steps in proptest::collection::vec((form(), changes(), changes(), any::<bool>()), 1..30),

@@ -53,7 +53,7 @@ impl<V: Value, const HIGHEST: bool> Side<V, HIGHEST> {
         level: impl Shape<2>,
     ) -> Result<()> {
         let side = self.begin()?;
-        levels(reader, level, |[price, size]| side.push(price, size))
+        levels(reader, level, |[price, size]| side.push_checked(price, size))
     }
 
     /// The same of levels that go into a checksum.
@@ -66,7 +66,7 @@ impl<V: Value, const HIGHEST: bool> Side<V, HIGHEST> {
         let mut places = [0; 2];
         levels(reader, level, |[price, size]| {
             places = [places[0].max(price.places()), places[1].max(size.places())];
-            side.push(price, size)
+            side.push_checked(price, size)
         })?;
         side.places = places;
         Ok(())
@@ -122,10 +122,15 @@ impl<V: Value, const HIGHEST: bool> Side<V, HIGHEST> {
     }
 
     #[inline(always)]
-    fn push(&mut self, price: Number<V>, size: Number<V>) -> Result<()> {
+    fn push_checked(&mut self, price: Number<V>, size: Number<V>) -> Result<()> {
         if price.value.is_negative() || size.value.is_negative() {
             return Err(Error::Number);
         }
+        self.push(price, size)
+    }
+
+    #[inline(always)]
+    fn push(&mut self, price: Number<V>, size: Number<V>) -> Result<()> {
         if self.levels.len() == MOST_LEVELS {
             return Err(Error::Size);
         }
