@@ -18,7 +18,7 @@ use crate::time::{Clock, Micros};
 pub use decimal::Decimal;
 pub use figures::Figures;
 pub use room::Room;
-use room::{Fragment, fragment};
+use room::{Fragment, fragment, fragment_of};
 
 /// What records are to have.
 #[derive(Clone, Debug, Default)]
@@ -75,16 +75,21 @@ const END: &[u8] = b"}\n";
 /// More than all that is written of a record besides its head and its numbers.
 const FIXED_BYTES: usize = 1024;
 
-const COLUMN_NAMES: [Fragment; COLUMNS] = [
-    fragment("{\"opening_price\":"),
-    fragment(",\"trade_price\":"),
-    fragment(",\"max_price\":"),
-    fragment(",\"min_price\":"),
-    fragment(",\"prev_closing_price\":"),
-    fragment(",\"acc_trade_volume_24h\":"),
-    fragment(",\"signed_change_price\":"),
-    fragment(",\"signed_change_rate\":"),
+/// What stands before the value of each column: where it is text, and where it is null.
+const COLUMN_NAMES: [[Fragment; 2]; COLUMNS] = [
+    column("{\"", "opening_price"),
+    column(",\"", "trade_price"),
+    column(",\"", "max_price"),
+    column(",\"", "min_price"),
+    column(",\"", "prev_closing_price"),
+    column(",\"", "acc_trade_volume_24h"),
+    column(",\"", "signed_change_price"),
+    column(",\"", "signed_change_rate"),
 ];
+
+const fn column(before: &str, name: &str) -> [Fragment; 2] {
+    [fragment_of([before, name, "\":\""]), fragment_of([before, name, "\":"])]
+}
 
 impl Records {
     pub fn new(output: Output) -> Self {
@@ -214,18 +219,17 @@ impl Records {
             room.fragment(&const { fragment(",\"timestamp\":") });
             room.milliseconds(time);
             room.fragment(&const { fragment(",\"data\":[") });
-            for (name, column) in COLUMN_NAMES.iter().zip(Column::ALL) {
-                room.fragment(name);
-                let Some(value) = ticker.get(column) else {
+            for ([text, null], column) in COLUMN_NAMES.iter().zip(Column::ALL) {
+                if let Some((stands, length)) = ticker.text(column, message) {
+                    room.quoted(text, stands, length);
+                } else if let Some(value) = ticker.get(column) {
+                    room.fragment(text);
+                    value.write(room);
+                    room.fragment(&const { fragment("\"") });
+                } else {
+                    room.fragment(null);
                     room.fragment(&const { fragment("null") });
-                    continue;
-                };
-                room.fragment(&const { fragment("\"") });
-                match ticker.text(column, message) {
-                    Some((text, length)) => room.beginning(text, length),
-                    None => value.write(room),
                 }
-                room.fragment(&const { fragment("\"") });
             }
             room.fragment(&const { fragment("}]}\n") });
         });

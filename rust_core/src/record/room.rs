@@ -12,13 +12,24 @@ pub struct Room<'b>(pub &'b mut [u8]);
 pub(super) struct Fragment([u8; 32], usize);
 
 pub(super) const fn fragment(text: &str) -> Fragment {
-    let mut block = [0; 32];
-    let mut i = 0;
-    while i < text.len() {
-        block[i] = text.as_bytes()[i];
-        i += 1;
+    fragment_of(["", text, ""])
+}
+
+/// The same of text in parts.
+pub(super) const fn fragment_of(parts: [&str; 3]) -> Fragment {
+    let mut fragment = Fragment([0; 32], 0);
+    let mut part = 0;
+    while part < 3 {
+        let mut i = 0;
+        while i < parts[part].len() {
+            fragment.0[fragment.1] = parts[part].as_bytes()[i];
+            fragment.1 += 1;
+            i += 1;
+        }
+        part += 1;
     }
-    Fragment(block, i)
+    assert!(fragment.1 < 32, "`quoted` has room for no more");
+    fragment
 }
 
 impl Room<'_> {
@@ -40,15 +51,23 @@ impl Room<'_> {
         self.advance(fragment.1);
     }
 
-    /// The first bytes of a text that mostly goes on behind them.
+    /// A fragment, the first bytes of a text that mostly goes on behind them, and a quote.
     #[inline(always)]
-    pub(super) fn beginning(&mut self, text: &[u8], length: usize) {
+    pub(super) fn quoted(&mut self, before: &Fragment, text: &[u8], length: usize) {
         match text.first_chunk::<32>() {
-            Some(block) if length <= 32 => {
-                *self.block() = *block;
-                self.advance(length);
+            Some(text) if length < 32 => {
+                let block = self.block::<96>();
+                let at = before.1 & 31;
+                block[..32].copy_from_slice(&before.0);
+                block[at..at + 32].copy_from_slice(text);
+                block[at + length] = b'"';
+                self.advance(at + length + 1);
             }
-            _ => self.text(&text[..length]),
+            _ => {
+                self.fragment(before);
+                self.text(&text[..length]);
+                self.fragment(&const { fragment("\"") });
+            }
         }
     }
 
@@ -103,8 +122,14 @@ impl Room<'_> {
     #[inline(always)]
     pub(super) fn fraction(&mut self, fraction: u64) {
         let (first, rest) = (fraction / 10_000_000_000, fraction % 10_000_000_000);
-        let (second, last) = (rest / 100, rest % 100);
         let first = eight_digits(below_2_to_32(first));
+        if rest == 0 {
+            let block = self.block::<9>();
+            block[0] = b'.';
+            block[1..].copy_from_slice(&(first | ASCII).to_le_bytes());
+            return self.advance(9 - first.leading_zeros() as usize / 8);
+        }
+        let (second, last) = (rest / 100, rest % 100);
         let second = eight_digits(below_2_to_32(second));
         let block = self.block::<32>();
         block[0] = b'.';
@@ -113,7 +138,6 @@ impl Room<'_> {
         block[17] = ascii_digit(last / 10);
         block[18] = ascii_digit(last % 10);
         self.advance(match (second, last) {
-            (0, 0) => 9 - first.leading_zeros() as usize / 8,
             (_, 0) => 17 - second.leading_zeros() as usize / 8,
             _ => 19 - usize::from(last.is_multiple_of(10)),
         });
