@@ -203,11 +203,21 @@ fn expect_word<T: Text>(words: &mut u8, reader: &mut Reader<T>, expected: &[&str
 
 /// Reads a whole number, in quotes or not, that may stand in a message once.
 fn read_once<T: Text>(into: &mut Option<i64>, reader: &mut Reader<T>) -> Result<()> {
-    let Some(number) = reader.number_if_any()? else { return Ok(()) };
-    let text = std::str::from_utf8(number.text).map_err(|_| Error::Utf8)?;
-    let number = text.parse().map_err(|_| Error::Number)?;
+    let quick = reader.whole_number().and_then(|number| i64::try_from(number).ok());
+    let number = match quick {
+        None => reader.seldom(any_whole_number)?,
+        quick => quick,
+    };
+    let Some(number) = number else { return Ok(()) };
     match into.replace(number) {
         Some(_) => Err(Error::Duplicate),
         None => Ok(()),
     }
+}
+
+#[inline(never)]
+fn any_whole_number<T: Text>(reader: &mut Reader<T>) -> Result<Option<i64>> {
+    let Some(number) = reader.number_if_any()? else { return Ok(None) };
+    let text = std::str::from_utf8(number.text).map_err(|_| Error::Utf8)?;
+    text.parse().map(Some).map_err(|_| Error::Number)
 }

@@ -180,12 +180,23 @@ impl<'a, T: Text> Reader<'a, T> {
     }
 
     /// Reads a string, decoded, onto `into`; skips what is none.
+    #[inline(always)]
     pub fn name(&mut self, into: &mut Vec<u8>) -> Result<()> {
-        let Some(raw) = self.string_if_any()? else { return Ok(()) };
-        if !raw.contains(&b'\\') {
-            into.extend_from_slice(raw);
+        let mut reader = *self;
+        if reader.literal(T::QUOTE)
+            && let Some((name, rest)) = reader.rest.split_at_checked(run(reader.rest))
+            && rest.starts_with(T::QUOTE)
+        {
+            into.extend_from_slice(name);
+            self.rest = &rest[T::QUOTE.len()..];
             return Ok(());
         }
+        self.seldom(|reader| reader.any_name(into))
+    }
+
+    #[inline(never)]
+    fn any_name(&mut self, into: &mut Vec<u8>) -> Result<()> {
+        let Some(raw) = self.string_if_any()? else { return Ok(()) };
         if !T::ESCAPED {
             return unescape(raw, into);
         }

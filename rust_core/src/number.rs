@@ -15,7 +15,7 @@ use num_traits::{CheckedAdd, CheckedMul, CheckedSub, Pow, Signed, ToPrimitive, Z
 use crate::error::{Error, Result};
 pub use divisor::{ONE, POWERS_OF_TEN};
 pub use quick::whole;
-use quick::{UNIT, digits, product, small_exponent};
+use quick::{UNIT, digits, long, product, small_exponent};
 use scan::Scan;
 
 /// The usual value: units of 1e-18 in an `i128`, so up to 170 quintillions.
@@ -48,6 +48,11 @@ pub trait Value:
 
     /// Any number that `bytes` begin with.
     fn parse(bytes: &[u8]) -> Result<Parsed<Self>>;
+
+    /// `quotient` in a quick way, if there is one; the denominator is not zero.
+    fn quick_quotient(_: &Self, _: &Self, _places: usize) -> Option<Self> {
+        None
+    }
 
     /// 10^`exponent` as a plain integer, if it fits.
     fn power_of_ten(exponent: usize) -> Option<Self>;
@@ -128,8 +133,15 @@ impl Value for Usual {
                 let point = point.saturating_add(1);
                 Ok(Parsed { value: -value, length: length + 1, point })
             }
-            None => Scan::new(bytes)?.value(),
+            None => match long(bytes) {
+                Some(parsed) => Ok(parsed),
+                None => Scan::new(bytes)?.value(),
+            },
         }
+    }
+
+    fn quick_quotient(numerator: &Self, denominator: &Self, places: usize) -> Option<Self> {
+        quick::quotient(*numerator, *denominator, places)
     }
 
     fn power_of_ten(exponent: usize) -> Option<Self> {
@@ -177,6 +189,9 @@ impl Value for Wide {
 pub fn quotient<V: Value>(numerator: &V, denominator: &V, places: usize) -> Result<Option<V>> {
     if denominator.is_zero() {
         return Ok(None);
+    }
+    if let Some(quotient) = V::quick_quotient(numerator, denominator, places) {
+        return Ok(Some(quotient));
     }
     let shift = V::power_of_ten(places).ok_or(Error::Range)?;
     let numerator = numerator.checked_mul(&shift).ok_or(Error::Range)?;

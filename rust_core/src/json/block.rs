@@ -86,19 +86,17 @@ impl Block {
         let tens = ones & i16x8::splat(0x00ff);
         let twos: i16x8 = tens * i16x8::splat(10) + (ones >> 8_i32);
         let fours: i32x4 = twos.dot(HUNDRED_ONE);
-        let [first, second]: [u64; 2] = cast(fours);
-        eight_digits(first) * 100_000_000 + eight_digits(second)
+        let fours = i16x8::from_i32x8_saturate(cast([fours, fours]));
+        let [eights, _]: [u64; 2] = cast(fours.dot(MYRIAD_ONE));
+        (eights & 0xffff_ffff) * 100_000_000 + (eights >> 32)
     }
-}
-
-/// Joins two times four digits, of which the first are in the lower half.
-#[inline(always)]
-fn eight_digits(fours: u64) -> u64 {
-    fours.wrapping_mul(1 + (10_000 << 32)) >> 32
 }
 
 /// Multiplies the first of two pairs of digits by a hundred and adds the second.
 const HUNDRED_ONE: i16x8 = i16x8::new([100, 1, 100, 1, 100, 1, 100, 1]);
+
+/// The same for twice as many digits.
+const MYRIAD_ONE: i16x8 = i16x8::new([10_000, 1, 10_000, 1, 10_000, 1, 10_000, 1]);
 
 #[inline(always)]
 fn first(found: u8x16) -> usize {

@@ -71,6 +71,52 @@ pub(super) fn small_exponent(
     Some(Parsed { value, length: end + 4, point: NOWHERE })
 }
 
+/// A number of up to 19 digits without sign and exponent, digit by digit.
+pub(super) fn long(bytes: &[u8]) -> Option<Parsed<i128>> {
+    let (mut mantissa, mut digits, mut point) = (0u64, 0, None);
+    let mut rest = bytes;
+    while let [byte, behind @ ..] = rest {
+        match byte {
+            b'0'..=b'9' if digits == 19 => return None,
+            b'0'..=b'9' => mantissa = 10 * mantissa + u64::from(byte - b'0'),
+            b'.' if point.is_none() => {
+                point = Some(digits);
+                rest = behind;
+                continue;
+            }
+            b'e' | b'E' => return None,
+            _ => break,
+        }
+        digits += 1;
+        rest = behind;
+    }
+    let point = point.unwrap_or(digits);
+    let length = bytes.len() - rest.len();
+    let is_number = point > 0 && length != point + 1;
+    let unit = POWERS.get(18usize.checked_sub(digits - point)?)?;
+    is_number.then(|| Parsed { value: product(mantissa, *unit), length, point })
+}
+
+/// The quotient, rounded half to even, of numbers that are small without the powers of two that
+/// both are multiples of, as prices are.
+#[inline(always)]
+pub(super) fn quotient(numerator: i128, denominator: i128, places: usize) -> Option<i128> {
+    let twos = (numerator | denominator).trailing_zeros();
+    let [dividend, divisor] = [numerator, denominator].map(|value| value.unsigned_abs() >> twos);
+    let (shift, unit) = (*POWERS.get(places)?, *POWERS.get(18usize.checked_sub(places)?)?);
+    if dividend.leading_zeros() + shift.leading_zeros() < u64::BITS {
+        return None; // the product may not fit 128 bits
+    }
+    let dividend = dividend * u128::from(shift);
+    let quotient = dividend / divisor;
+    let rest = dividend - quotient * divisor;
+    let up_to_next = divisor - rest;
+    let is_up = rest > up_to_next || (rest == up_to_next && quotient % 2 == 1);
+    let rounded = u64::try_from(quotient + u128::from(is_up)).ok()?;
+    let magnitude = product(rounded, unit);
+    Some(if (numerator < 0) == (denominator < 0) { magnitude } else { -magnitude })
+}
+
 /// A whole number of up to 15 digits that is followed by something else, and its length.
 #[inline(always)]
 pub fn whole(window: &[u8; 32]) -> Option<(u64, usize)> {
