@@ -218,6 +218,6 @@ fn read_once<T: Text>(into: &mut Option<i64>, reader: &mut Reader<T>) -> Result<
 #[inline(never)]
 fn any_whole_number<T: Text>(reader: &mut Reader<T>) -> Result<Option<i64>> {
     let Some(number) = reader.number_if_any()? else { return Ok(None) };
-    let text = std::str::from_utf8(number.text).map_err(|_| Error::Utf8)?;
+    let text = std::str::from_utf8(number.text()).map_err(|_| Error::Utf8)?;
     text.parse().map(Some).map_err(|_| Error::Number)
 }

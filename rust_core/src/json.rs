@@ -125,23 +125,18 @@ impl<'a, T: Text> Reader<'a, T> {
             None => T::Value::parse(self.rest)?,
         };
         let Parsed { value, length, point } = parsed;
-        let (text, rest) = self.rest.split_at_checked(length).ok_or(Error::Number)?;
-        self.rest = rest;
+        let number = Number { value, rest: self.rest, length, point };
+        self.rest = self.rest.get(length..).ok_or(Error::Number)?;
         if quoted && !self.literal(T::QUOTE) {
             return Err(Error::Number);
         }
-        Ok(Number { value, text, point })
+        Ok(number)
     }
 
     /// Reads a number; nothing where null or an empty string stands for it.
     #[inline(always)]
     pub fn number_if_any(&mut self) -> Result<Option<Number<'a, T::Value>>> {
-        let mut reader = *self;
-        let quoted = reader.literal(T::QUOTE);
-        if let Some(number) = reader.quick_number()
-            && (!quoted || reader.literal(T::QUOTE))
-        {
-            *self = reader;
+        if let Some(number) = self.quick_value() {
             return Ok(Some(number));
         }
         if self.null() || self.empty_string() { Ok(None) } else { self.number().map(Some) }

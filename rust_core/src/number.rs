@@ -15,7 +15,7 @@ use num_traits::{CheckedAdd, CheckedMul, CheckedSub, Pow, Signed, ToPrimitive, Z
 use crate::error::{Error, Result};
 pub use divisor::{ONE, POWERS_OF_TEN};
 pub use quick::whole;
-use quick::{UNIT, digits, long, product, small_exponent};
+use quick::{UNIT, digits, long, product, small_exponent, zeros_before};
 use scan::Scan;
 
 /// The usual value: units of 1e-18 in an `i128`, so up to 170 quintillions.
@@ -78,26 +78,29 @@ const NOWHERE: usize = usize::MAX;
 #[derive(Clone, Debug, Default)]
 pub struct Number<'a, V> {
     pub value: V,
-    pub text: &'a [u8],
+    /// The message from the number on, and its length.
+    pub rest: &'a [u8],
+    pub length: usize,
     pub point: usize,
 }
 
-impl<V: Value> Number<'_, V> {
+impl<'a, V: Value> Number<'a, V> {
+    #[inline(always)]
+    pub fn text(&self) -> &'a [u8] {
+        &self.rest[..self.length]
+    }
+
     /// How much of the text, from its beginning, is the number as a record would have it: plain
     /// notation, no needless zeros. Nothing if it is written in another way.
     #[inline(always)]
     pub fn plain(&self) -> Option<usize> {
-        let sign = usize::from(self.text.first() == Some(&b'-'));
-        let no_zeros_before = self.point == sign + 1 || self.text.get(sign) != Some(&b'0');
-        let no_sign_of_zero = sign == 0 || !self.value.is_zero();
-        if self.point == NOWHERE || !no_zeros_before || !no_sign_of_zero {
+        let sign = usize::from(self.value.is_negative());
+        if self.point == NOWHERE || (self.point > sign + 1 && self.rest.get(sign) == Some(&b'0')) {
             return None;
         }
-        let mut length = self.text.len();
+        let mut length = self.length;
         if self.point < length {
-            while self.text[..length].ends_with(b"0") {
-                length -= 1;
-            }
+            length -= zeros_before(self.rest, length);
             length -= usize::from(length == self.point + 1);
         }
         Some(length)
@@ -106,9 +109,9 @@ impl<V: Value> Number<'_, V> {
     /// How many digits stand behind the point as the number is written, an exponent counted in.
     pub fn places(&self) -> usize {
         if self.point != NOWHERE {
-            return self.text.len().saturating_sub(self.point + 1);
+            return self.length.saturating_sub(self.point + 1);
         }
-        Scan::new(self.text).map_or(0, |scan| scan.places())
+        Scan::new(self.text()).map_or(0, |scan| scan.places())
     }
 }
 
@@ -122,7 +125,8 @@ impl Value for Usual {
         if window[end & 15] | 0x20 == b'e' {
             return small_exponent(window, mantissa, point, end);
         }
-        Some(Parsed { value: product(mantissa, UNIT[point & 31]), length: end, point })
+        let value = product(mantissa, UNIT[point & 31]);
+        Some(Parsed { value, length: end, point })
     }
 
     #[inline(never)]
@@ -130,7 +134,8 @@ impl Value for Usual {
         // what is not usual is most often a sign
         match bytes.strip_prefix(b"-").and_then(|bytes| Self::usual(bytes.first_chunk()?)) {
             Some(Parsed { value, length, point }) => {
-                let point = point.saturating_add(1);
+                // there is no other way to write zero than without a sign
+                let point = if value == 0 { NOWHERE } else { point.saturating_add(1) };
                 Ok(Parsed { value: -value, length: length + 1, point })
             }
             None => match long(bytes) {

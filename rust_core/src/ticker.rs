@@ -103,12 +103,9 @@ impl<V: Value> Ticker<V> {
             return Err(Error::Duplicate);
         }
         self.read |= bit;
-        let before = reader.rest().len();
         let Some(number) = reader.number_if_any()? else { return Ok(()) };
         if let Some(length) = number.plain() {
-            // as many bytes of quotes stand before it as behind it
-            let left = (before + reader.rest().len() + number.text.len()) / 2;
-            self.texts[column as usize] = TextAt { left, length };
+            self.texts[column as usize] = TextAt { left: number.rest.len(), length };
             self.plain |= bit;
         }
         if column == Column::Trade {

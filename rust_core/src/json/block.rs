@@ -67,11 +67,14 @@ impl Block {
         first(bracket | self.0.simd_eq(u8x16::splat(b'"')))
     }
 
-    /// One bit for each byte that is not a digit; all bits above the sixteenth set.
+    /// One bit for each byte that is not a digit, and one for each that is no dot either; all bits
+    /// above the sixteenth set.
     #[inline(always)]
-    pub fn non_digits(self) -> u32 {
+    pub fn non_digits(self) -> (u32, u32) {
         let digit = self.0 - u8x16::splat(b'0');
-        !digit.min(u8x16::splat(9)).simd_eq(digit).to_bitmask()
+        let is_digit = digit.min(u8x16::splat(9)).simd_eq(digit);
+        let is_dot = self.0.simd_eq(u8x16::splat(b'.'));
+        (!is_digit.to_bitmask(), !(is_digit | is_dot).to_bitmask())
     }
 
     /// The digits before `dot` and, one place further, those up to `end`, as a number of sixteen

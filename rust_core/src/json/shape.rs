@@ -40,20 +40,24 @@ pub trait Names<const N: usize>: Copy {
 impl<L: Names<2>> Shape<2> for Object<L> {
     #[inline(always)]
     fn read<'a, T: Text>(self, reader: &mut Reader<'a, T>) -> Result<[Number<'a, T::Value>; 2]> {
-        match reader.quick_two(const { &Literal::all::<L, T, 2>() }) {
-            Some(numbers) => Ok(numbers),
-            None => reader.seldom(|reader| reader.any_members(&L::NAMES)),
+        if let Some(numbers) = reader.quick_two(const { &Literal::all::<L, T, 2>() }) {
+            return Ok(numbers);
         }
+        // one by one, so that the quick way need not leave its numbers where these are
+        let [first, second] = reader.seldom(|reader| reader.any_members(&L::NAMES))?;
+        Ok([first, second])
     }
 }
 
 impl<L: Names<4>> Shape<4> for Object<L> {
     #[inline(always)]
     fn read<'a, T: Text>(self, reader: &mut Reader<'a, T>) -> Result<[Number<'a, T::Value>; 4]> {
-        match reader.quick_four(const { &Literal::all::<L, T, 4>() }) {
-            Some(numbers) => Ok(numbers),
-            None => reader.seldom(|reader| reader.any_members(&L::NAMES)),
+        if let Some(numbers) = reader.quick_four(const { &Literal::all::<L, T, 4>() }) {
+            return Ok(numbers);
         }
+        let [first, second, third, fourth] =
+            reader.seldom(|reader| reader.any_members(&L::NAMES))?;
+        Ok([first, second, third, fourth])
     }
 }
 
@@ -150,9 +154,7 @@ impl<'a, T: Text> Reader<'a, T> {
         if !self.long_literal(literal) {
             return None;
         }
-        let quoted = self.literal(T::QUOTE);
-        let number = self.quick_number()?;
-        (!quoted || self.literal(T::QUOTE)).then_some(number)
+        self.quick_value()
     }
 
     #[inline(always)]
@@ -171,12 +173,30 @@ impl<'a, T: Text> Reader<'a, T> {
         same
     }
 
+    /// A number in quotes or not. The two ways are apart, as a guess which one it will be is mostly
+    /// right, and what comes behind need not wait for the answer.
+    #[inline(always)]
+    pub(super) fn quick_value(&mut self) -> Option<Number<'a, T::Value>> {
+        let mut reader = *self;
+        let number;
+        if reader.literal(T::QUOTE) {
+            number = reader.quick_number()?;
+            if !reader.literal(T::QUOTE) {
+                return None;
+            }
+        } else {
+            number = reader.quick_number()?;
+        }
+        *self = reader;
+        Some(number)
+    }
+
     #[inline(always)]
     pub(super) fn quick_number(&mut self) -> Option<Number<'a, T::Value>> {
         let Parsed { value, length, point } = T::Value::usual(self.rest.first_chunk()?)?;
-        let (text, rest) = self.rest.split_at_checked(length)?;
-        self.rest = rest;
-        Some(Number { value, text, point })
+        let number = Number { value, rest: self.rest, length, point };
+        self.rest = self.rest.get(length..)?;
+        Some(number)
     }
 
     #[cold]

@@ -34,15 +34,29 @@ pub(super) fn product(a: u64, b: u64) -> i128 {
 #[inline(always)]
 pub(super) fn digits(window: &[u8; 32]) -> Option<(u64, usize, usize)> {
     let here = Block::load(window.first_chunk()?);
-    let other = here.non_digits();
-    let dot = other.trailing_zeros() as usize;
-    let after_dot = (other & other.wrapping_sub(1)).trailing_zeros() as usize;
-    let end = if window[dot & 31] == b'.' { after_dot } else { dot };
-    if dot == 0 || end > 15 || end == dot + 1 {
+    // where it ends is known without a look at the dot: what comes next waits for nothing else
+    let (others, ends) = here.non_digits();
+    let dot = others.trailing_zeros() as usize;
+    let end = ends.trailing_zeros() as usize;
+    let after_dot = (others & others.wrapping_sub(1)).trailing_zeros() as usize;
+    let is_sound = end == dot || (end == after_dot && end > dot + 1);
+    if dot == 0 || end > 15 || !is_sound {
         return None;
     }
     let next = Block::load(window[1..].first_chunk()?);
     Some((here.digits(next, dot, end), dot, end))
+}
+
+/// How many zeros stand before `end`.
+#[inline(always)]
+pub(super) fn zeros_before(bytes: &[u8], end: usize) -> usize {
+    match bytes.first_chunk() {
+        Some(block) if end <= 16 => {
+            let zeros = Block::load(block).equal_to(b'0').bits();
+            (!zeros << (32 - end)).leading_zeros() as usize
+        }
+        _ => bytes[..end].iter().rev().take_while(|byte| **byte == b'0').count(),
+    }
 }
 
 /// As Python writes small floats: 5.21e-06. The digits are there already.

@@ -62,7 +62,7 @@ proptest! {
         let mut whole = String::new();
         let (number, _) = read(&text, "\", \"and some more of a message", &mut whole);
         if let Some(length) = number.plain() {
-            let shown = std::str::from_utf8(&number.text[..length]).unwrap();
+            let shown = std::str::from_utf8(&number.text()[..length]).unwrap();
             prop_assert_eq!(by_school(shown), by_school(&text));
             let (whole, fraction) = shown.split_once('.').unwrap_or((shown, "1"));
             prop_assert!(!fraction.ends_with('0') && !shown.starts_with("-0") || shown.len() > 2);
