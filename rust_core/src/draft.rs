@@ -122,7 +122,7 @@ pub fn messages<R: Rules, T: Text, D: DraftOf<R, T>>(
                     return Err(Error::Duplicate);
                 }
                 has_payload = true;
-                local.seldom(|reader| payloads::<R, T, D>(reader, drafts))?;
+                local.apart(|reader| payloads::<R, T, D>(reader, drafts))?;
             } else {
                 drafts.at(outer).member(key, &mut local)?;
             }

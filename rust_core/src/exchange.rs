@@ -181,7 +181,17 @@ spelling!(Escaped escaped, Compact compact, Plain plain, Long long);
 
 /// Reads the word by which a message says of which kind it is: one of these, or one that begins
 /// like one of these that end in a dot. `words` counts such words, of which there may be one.
+#[inline(always)]
 fn expect_word<T: Text>(words: &mut u8, reader: &mut Reader<T>, expected: &[&str]) -> Result<()> {
+    reader.apart(|reader| expect_word_apart(words, reader, expected))
+}
+
+#[inline(never)]
+fn expect_word_apart<T: Text>(
+    words: &mut u8,
+    reader: &mut Reader<T>,
+    expected: &[&str],
+) -> Result<()> {
     *words += 1;
     if *words > 1 {
         return Err(Error::Duplicate);
@@ -202,10 +212,16 @@ fn expect_word<T: Text>(words: &mut u8, reader: &mut Reader<T>, expected: &[&str
 }
 
 /// Reads a whole number, in quotes or not, that may stand in a message once.
+#[inline(always)]
 fn read_once<T: Text>(into: &mut Option<i64>, reader: &mut Reader<T>) -> Result<()> {
+    reader.apart(|reader| read_once_apart(into, reader))
+}
+
+#[inline(never)]
+fn read_once_apart<T: Text>(into: &mut Option<i64>, reader: &mut Reader<T>) -> Result<()> {
     let quick = reader.whole_number().and_then(|number| i64::try_from(number).ok());
     let number = match quick {
-        None => reader.seldom(any_whole_number)?,
+        None => any_whole_number(reader)?,
         quick => quick,
     };
     let Some(number) = number else { return Ok(()) };
@@ -215,7 +231,7 @@ fn read_once<T: Text>(into: &mut Option<i64>, reader: &mut Reader<T>) -> Result<
     }
 }
 
-#[inline(never)]
+#[cold]
 fn any_whole_number<T: Text>(reader: &mut Reader<T>) -> Result<Option<i64>> {
     let Some(number) = reader.number_if_any()? else { return Ok(None) };
     let text = std::str::from_utf8(number.text()).map_err(|_| Error::Utf8)?;

@@ -2,7 +2,7 @@
 //!
 //! What is asked for is checked; what is skipped is only followed (quotes and brackets). Every
 //! method works on arbitrary bytes and none recurses. A reader is a slice and nothing else, so
-//! that it is copied freely and stays in registers; `seldom` keeps it there around cold calls.
+//! that it is copied freely and stays in registers; `apart` keeps it there around calls.
 
 pub mod block;
 pub mod shape;
@@ -186,7 +186,7 @@ impl<'a, T: Text> Reader<'a, T> {
             self.rest = &rest[T::QUOTE.len()..];
             return Ok(());
         }
-        self.seldom(|reader| reader.any_name(into))
+        self.apart(|reader| reader.any_name(into))
     }
 
     #[inline(never)]
@@ -227,7 +227,7 @@ impl<'a, T: Text> Reader<'a, T> {
             self.space();
             return Ok(key);
         }
-        self.seldom(Self::any_key)
+        self.apart(Self::any_key)
     }
 
     #[inline(never)]
@@ -266,7 +266,7 @@ impl<'a, T: Text> Reader<'a, T> {
     /// Makes a call that the compiler does not inline on a copy, so that the reader itself stays
     /// in registers.
     #[inline(always)]
-    pub fn seldom<R>(&mut self, call: impl FnOnce(&mut Self) -> R) -> R {
+    pub fn apart<R>(&mut self, call: impl FnOnce(&mut Self) -> R) -> R {
         let mut copy = *self;
         let result = call(&mut copy);
         *self = copy;

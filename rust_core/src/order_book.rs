@@ -105,6 +105,7 @@ impl<V: Value> OrderBook<V> {
     }
 
     /// Reads units, each an ask and a bid: both prices, then both sizes.
+    #[inline(always)]
     pub fn units<T: Text<Value = V>>(
         &mut self,
         reader: &mut Reader<T>,
@@ -124,27 +125,25 @@ impl<V: Value> OrderBook<V> {
     }
 
     /// Reads the name of the instrument, where only extended records say it.
+    #[inline(always)]
     pub fn read_instrument_if_extended<T: Text>(&mut self, reader: &mut Reader<T>) -> Result<()> {
         if self.extended { self.read_instrument(reader) } else { reader.skip() }
     }
 
     /// Reads the name of the instrument.
+    #[inline(always)]
     pub fn read_instrument<T: Text>(&mut self, reader: &mut Reader<T>) -> Result<()> {
-        if !self.instrument.is_empty() {
-            return Err(Error::Duplicate);
-        }
-        reader.name(&mut self.instrument)
+        reader.apart(|reader| name_once(&mut self.instrument, reader))
     }
 
     /// Reads the name of the feed.
+    #[inline(always)]
     pub fn read_feed<T: Text>(&mut self, reader: &mut Reader<T>) -> Result<()> {
-        if !self.feed.is_empty() {
-            return Err(Error::Duplicate);
-        }
-        reader.name(&mut self.feed)
+        reader.apart(|reader| name_once(&mut self.feed, reader))
     }
 
     /// Reads the word by which a message says that it is a snapshot or a change.
+    #[inline(always)]
     pub fn read_form<T: Text>(
         &mut self,
         reader: &mut Reader<T>,
@@ -189,4 +188,10 @@ impl<V: Value> OrderBook<V> {
             _ => Ok(()),
         }
     }
+}
+
+/// Reads a name that may stand in a message once.
+#[inline(never)]
+fn name_once<T: Text>(into: &mut Vec<u8>, reader: &mut Reader<T>) -> Result<()> {
+    if into.is_empty() { reader.name(into) } else { Err(Error::Duplicate) }
 }

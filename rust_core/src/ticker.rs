@@ -117,9 +117,10 @@ impl<V: Value> Ticker<V> {
     }
 
     /// Reads the name of the instrument, where records are to say it.
+    #[inline(always)]
     pub fn read_instrument<T: Text>(&mut self, reader: &mut Reader<T>) -> Result<()> {
         if self.extended && self.instrument.is_empty() {
-            reader.name(&mut self.instrument)
+            reader.apart(|reader| reader.name(&mut self.instrument))
         } else {
             reader.skip()
         }

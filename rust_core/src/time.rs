@@ -26,14 +26,26 @@ pub struct EventTime {
 
 impl EventTime {
     /// Reads a time. Of several, the one of the highest rank counts; none may stand there twice.
+    #[inline(always)]
     pub fn read<T: Text>(&mut self, rank: u8, reader: &mut Reader<T>) -> Result<()> {
+        reader.apart(|reader| self.read_apart(rank, reader))
+    }
+
+    #[inline(never)]
+    fn read_apart<T: Text>(&mut self, rank: u8, reader: &mut Reader<T>) -> Result<()> {
         let micros = read(reader)?;
         self.note(rank, micros)
     }
 
     /// Reads an identifier that begins with a time of 13 digits, in milliseconds; the number that
     /// all of it is, if it is one.
+    #[inline(always)]
     pub fn read_id<T: Text>(&mut self, rank: u8, reader: &mut Reader<T>) -> Result<Option<i64>> {
+        reader.apart(|reader| self.read_id_apart(rank, reader))
+    }
+
+    #[inline(never)]
+    fn read_id_apart<T: Text>(&mut self, rank: u8, reader: &mut Reader<T>) -> Result<Option<i64>> {
         let is_text = reader.rest().starts_with(T::QUOTE);
         let id = if is_text { reader.string()? } else { reader.skipped()? };
         let time = id.get(..13).filter(|time| time.iter().all(u8::is_ascii_digit));

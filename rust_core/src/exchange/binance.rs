@@ -93,7 +93,7 @@ impl Rules for Binance {
             b"s" => book.read_instrument(reader),
             b"E" => book.time.read(0, reader),
             b"e" => expect_word(&mut book.kind_words, reader, &["depthUpdate"]),
-            b"stream" => instrument(reader, book),
+            b"stream" => reader.apart(|reader| instrument(reader, book)),
             _ => reader.skip(),
         }
     }

@@ -95,7 +95,7 @@ impl Rules for Bybit {
             b"s" => book.read_instrument(reader),
             b"cts" => book.time.read(1, reader),
             b"ts" => book.time.read(0, reader),
-            b"topic" => feed(reader, book),
+            b"topic" => reader.apart(|reader| feed(reader, book)),
             b"type" => book.read_form(reader, b"snapshot", b"delta"),
             _ => reader.skip(),
         }

@@ -93,15 +93,15 @@ impl Rules for Gateio {
             b"lastUpdateId" | b"u" => read_once(&mut book.sequence.last, reader),
             b"U" => read_once(&mut book.sequence.first, reader),
             b"full" => {
-                let full = reader.skipped()? == b"true";
+                let full = reader.apart(Reader::skipped)? == b"true";
                 book.becomes(if full { Form::Snapshot } else { Form::Delta });
                 Ok(())
             }
-            b"s" => instrument(reader, book),
+            b"s" => reader.apart(|reader| instrument(reader, book)),
             b"t" => book.time.read(2, reader),
             b"time_ms" => book.time.read(1, reader),
             b"time" => book.time.read(0, reader),
-            b"channel" => channel(reader, book),
+            b"channel" => reader.apart(|reader| channel(reader, book)),
             _ => reader.skip(),
         }
     }

@@ -75,10 +75,12 @@ impl Rules for Okx {
             b"low24h" => ticker.read(Column::Min, reader),
             b"vol24h" => ticker.read(Column::Volume, reader),
             b"ts" => ticker.time.read(0, reader),
-            b"arg" if reader.peek() == Some(b'{') => reader.object(|reader, key| match key {
-                b"instId" => ticker.read_instrument(reader),
-                b"channel" => expect_word(&mut ticker.kind_words, reader, &["tickers"]),
-                _ => reader.skip(),
+            b"arg" if reader.peek() == Some(b'{') => reader.apart(|reader| {
+                reader.object(|reader, key| match key {
+                    b"instId" => ticker.read_instrument(reader),
+                    b"channel" => expect_word(&mut ticker.kind_words, reader, &["tickers"]),
+                    _ => reader.skip(),
+                })
             }),
             _ => reader.skip(),
         }
@@ -107,10 +109,12 @@ impl Rules for Okx {
             b"checksum" => read_once(&mut book.checksum, reader),
             b"ts" => book.time.read(0, reader),
             b"action" => book.read_form(reader, b"snapshot", b"update"),
-            b"arg" if reader.peek() == Some(b'{') => reader.object(|reader, key| match key {
-                b"channel" => feed(reader, book),
-                b"instId" => book.read_instrument(reader),
-                _ => reader.skip(),
+            b"arg" if reader.peek() == Some(b'{') => reader.apart(|reader| {
+                reader.object(|reader, key| match key {
+                    b"channel" => feed(reader, book),
+                    b"instId" => book.read_instrument(reader),
+                    _ => reader.skip(),
+                })
             }),
             _ => reader.skip(),
         }

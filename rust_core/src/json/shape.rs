@@ -20,7 +20,7 @@ impl Shape<2> for Pair {
     fn read<'a, T: Text>(self, reader: &mut Reader<'a, T>) -> Result<[Number<'a, T::Value>; 2]> {
         let pair = match reader.quick_pair() {
             Some(pair) => pair,
-            None => reader.seldom(Reader::any_pair)?,
+            None => reader.apart(Reader::any_pair)?,
         };
         reader.rest_of_array()?;
         Ok(pair)
@@ -44,7 +44,7 @@ impl<L: Names<2>> Shape<2> for Object<L> {
             return Ok(numbers);
         }
         // one by one, so that the quick way need not leave its numbers where these are
-        let [first, second] = reader.seldom(|reader| reader.any_members(&L::NAMES))?;
+        let [first, second] = reader.apart(|reader| reader.any_members(&L::NAMES))?;
         Ok([first, second])
     }
 }
@@ -56,7 +56,7 @@ impl<L: Names<4>> Shape<4> for Object<L> {
             return Ok(numbers);
         }
         let [first, second, third, fourth] =
-            reader.seldom(|reader| reader.any_members(&L::NAMES))?;
+            reader.apart(|reader| reader.any_members(&L::NAMES))?;
         Ok([first, second, third, fourth])
     }
 }

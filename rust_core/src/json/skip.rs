@@ -14,7 +14,7 @@ impl<'a, T: Text> Reader<'a, T> {
             return self.rest_of_string().map(drop);
         }
         match self.peek() {
-            Some(b'{' | b'[') => self.seldom(Self::skip_container),
+            Some(b'{' | b'[') => self.apart(Self::skip_container),
             _ => self.skip_scalar(),
         }
     }
@@ -104,7 +104,7 @@ impl<'a, T: Text> Reader<'a, T> {
         while self.literal(T::NEXT_KEY) {
             self.rest_of_string()?;
         }
-        if self.byte(b']') { Ok(()) } else { self.seldom(Self::any_rest_of_array) }
+        if self.byte(b']') { Ok(()) } else { self.apart(Self::any_rest_of_array) }
     }
 
     #[cold]
@@ -127,7 +127,7 @@ impl<'a, T: Text> Reader<'a, T> {
             if self.literal(T::QUOTE) {
                 return Ok(&start[..start.len() - self.rest.len() - T::QUOTE.len()]);
             }
-            self.seldom(Self::escape)?;
+            self.apart(Self::escape)?;
         }
     }
 

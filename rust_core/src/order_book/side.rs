@@ -34,6 +34,7 @@ pub struct Side<V, const HIGHEST: bool> {
 
 impl<V: Value, const HIGHEST: bool> Side<V, HIGHEST> {
     /// Reads the levels of a book that is published as it is.
+    #[inline(always)]
     pub fn sum<T: Text<Value = V>>(
         &mut self,
         reader: &mut Reader<T>,
@@ -47,6 +48,7 @@ impl<V: Value, const HIGHEST: bool> Side<V, HIGHEST> {
     }
 
     /// Reads levels, or changes of them, for a book that is kept.
+    #[inline(always)]
     pub fn keep<T: Text<Value = V>>(
         &mut self,
         reader: &mut Reader<T>,
@@ -57,6 +59,7 @@ impl<V: Value, const HIGHEST: bool> Side<V, HIGHEST> {
     }
 
     /// The same of levels that go into a checksum.
+    #[inline(always)]
     pub fn keep_for_checksum<T: Text<Value = V>>(
         &mut self,
         reader: &mut Reader<T>,
@@ -73,7 +76,13 @@ impl<V: Value, const HIGHEST: bool> Side<V, HIGHEST> {
     }
 
     /// Reads the total of the sizes. What is no number declares nothing.
+    #[inline(always)]
     pub fn read_total<T: Text<Value = V>>(&mut self, reader: &mut Reader<T>) -> Result<()> {
+        reader.apart(|reader| self.read_total_apart(reader))
+    }
+
+    #[inline(never)]
+    fn read_total_apart<T: Text<Value = V>>(&mut self, reader: &mut Reader<T>) -> Result<()> {
         let mut ahead = *reader;
         match ahead.number_if_any() {
             Ok(number) => {
@@ -92,6 +101,7 @@ impl<V: Value, const HIGHEST: bool> Side<V, HIGHEST> {
     }
 
     /// Reads the levels of a book that is published as it is, and on which changes may build.
+    #[inline(always)]
     pub fn sum_and_keep<T: Text<Value = V>>(
         &mut self,
         reader: &mut Reader<T>,
@@ -194,8 +204,17 @@ impl<V: Value, const HIGHEST: bool> Top<V, HIGHEST> {
 }
 
 /// Reads an array of levels; null is an empty one.
-#[inline(never)]
+#[inline(always)]
 pub(super) fn levels<const N: usize, T: Text>(
+    reader: &mut Reader<T>,
+    shape: impl Shape<N>,
+    add: impl FnMut([Number<T::Value>; N]) -> Result<()>,
+) -> Result<()> {
+    reader.apart(|reader| levels_apart(reader, shape, add))
+}
+
+#[inline(never)]
+fn levels_apart<const N: usize, T: Text>(
     reader: &mut Reader<T>,
     shape: impl Shape<N>,
     mut add: impl FnMut([Number<T::Value>; N]) -> Result<()>,
