@@ -3,8 +3,6 @@
 use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hashbrown::HashMap;
-
 use crate::book::checkpoint::Damage;
 use crate::book::{Quality, Reason, Terms};
 use crate::books::State;
@@ -168,18 +166,20 @@ pub struct Outcome {
 /// Decodes batches of one kind; keeps the order books from batch to batch.
 #[derive(Debug)]
 pub struct Decoder {
-    rows: HashMap<usize, Row>,
+    /// In the order of `ALL`.
+    rows: [Option<Row>; ALL.len()],
     items: Items,
     ranges: Vec<Range<usize>>,
 }
 
 impl Decoder {
     pub fn new(kind: Kind, rows: Vec<Row>, output: Output) -> Self {
-        Decoder {
-            rows: rows.into_iter().map(|row| (row.exchange, row)).collect(),
-            items: Items::new(kind, output),
-            ranges: Vec::new(),
+        let mut by_exchange = [const { None }; ALL.len()];
+        for row in rows {
+            let exchange = row.exchange;
+            by_exchange[exchange] = Some(row);
         }
+        Decoder { rows: by_exchange, items: Items::new(kind, output), ranges: Vec::new() }
     }
 
     /// Checkpoints of the books that have changed since the last call: their names and contents.
@@ -190,8 +190,9 @@ impl Decoder {
     /// Takes in a checkpoint, before the first batch.
     pub fn restore(&mut self, name: &str, content: &[u8], before: i64) -> Result<(), Damage> {
         let rows = &self.rows;
-        let depth = |exchange: usize| rows.get(&exchange).map_or(0, |row| row.depth);
-        let places = |exchange: usize, instrument: &[u8]| rows.get(&exchange)?.places(instrument);
+        let depth = |exchange: usize| rows[exchange].as_ref().map_or(0, |row| row.depth);
+        let places =
+            |exchange: usize, instrument: &[u8]| rows[exchange].as_ref()?.places(instrument);
         self.items.books.restore(name, content, before, depth, places)
     }
 
@@ -250,7 +251,7 @@ impl Decoder {
         let value = input.value;
         let envelope = Envelope::split(value, &mut self.ranges).map_err(|error| (error, None))?;
         let exchange = Exchange::find(&envelope.market).ok_or((Error::Market, None))?;
-        let row = self.rows.get(&exchange).ok_or((Error::Market, Some(exchange)))?;
+        let row = self.rows[exchange].as_ref().ok_or((Error::Market, Some(exchange)))?;
         let region = envelope.region.as_deref().and_then(region).unwrap_or(&row.region);
         self.items.records.begin(region, &envelope.market, envelope.symbol);
         let now = outcome.now;

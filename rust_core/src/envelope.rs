@@ -1,5 +1,6 @@
 //! An envelope: who sent it, and where in its bytes each item stands.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
@@ -11,13 +12,13 @@ use crate::json::text::Plain;
 #[derive(Debug, Default)]
 pub struct Envelope<'a> {
     /// The text of `region`, decoded.
-    pub region: Option<Vec<u8>>,
+    pub region: Option<Cow<'a, [u8]>>,
     /// The text of `market`, decoded.
-    pub market: Vec<u8>,
+    pub market: Cow<'a, [u8]>,
     /// What is between the quotes of `symbol`, as written.
     pub symbol: &'a [u8],
     /// The same, decoded.
-    pub name: Vec<u8>,
+    pub name: Cow<'a, [u8]>,
     /// Where in the value the array `data` stands, brackets included.
     pub data: Range<usize>,
 }
@@ -126,9 +127,16 @@ fn split_array(
     Ok(start..at(reader))
 }
 
-fn decoded(raw: &[u8]) -> Result<Vec<u8>> {
+fn decoded(raw: &[u8]) -> Result<Cow<'_, [u8]>> {
+    if raw.iter().all(|byte| (0x20..0x80).contains(byte) && *byte != b'\\') {
+        return Ok(Cow::Borrowed(raw));
+    }
     let mut text = Vec::with_capacity(raw.len());
     unescape(raw, &mut text)?;
     let control = raw.iter().any(|byte| *byte < 0x20);
-    if control || std::str::from_utf8(&text).is_err() { Err(Error::Utf8) } else { Ok(text) }
+    if control || std::str::from_utf8(&text).is_err() {
+        Err(Error::Utf8)
+    } else {
+        Ok(Cow::Owned(text))
+    }
 }

@@ -125,17 +125,14 @@ impl Records {
 
     /// The records that follow are of this envelope and begin alike. `symbol` is written as it is.
     pub fn begin(&mut self, region: &str, market: &[u8], symbol: &[u8]) {
-        let market = market.to_ascii_uppercase();
-        let parts: [&[u8]; 7] = [
-            b"{\"region\":\"",
-            region.as_bytes(),
-            b"\",\"market\":\"",
-            &market,
-            b"\",\"coin_symbol\":\"",
-            symbol,
-            b"\"",
-        ];
-        self.head = parts.concat();
+        self.head.clear();
+        for part in [b"{\"region\":\"", region.as_bytes(), b"\",\"market\":\""] {
+            self.head.extend_from_slice(part);
+        }
+        self.head.extend(market.iter().map(u8::to_ascii_uppercase));
+        for part in [b"\",\"coin_symbol\":\"", symbol, b"\""] {
+            self.head.extend_from_slice(part);
+        }
     }
 
     /// Writes the record of a message that is the whole book.
