@@ -50,9 +50,22 @@ pub struct Proof {
     pub proven_places: Option<[usize; 2]>,
     /// Which of asks and bids have changed since the last checksum.
     touched: [bool; 2],
+    /// What is long is made for the first checksum: most exchanges have none.
+    texts: Option<Box<Texts>>,
+}
+
+/// The digits of both sides, and the text of which the checksum is.
+#[derive(Clone, Debug)]
+struct Texts {
     asks: SideText,
     bids: SideText,
-    text: Box<[u8; TEXT_BYTES]>,
+    all: [u8; TEXT_BYTES],
+}
+
+impl Default for Texts {
+    fn default() -> Self {
+        Texts { asks: SideText::default(), bids: SideText::default(), all: [0; TEXT_BYTES] }
+    }
 }
 
 /// Room for both sides, and for the last block to exceed them.
@@ -65,9 +78,7 @@ impl Proof {
             is_given: places.is_some(),
             proven_places: None,
             touched: [true; 2],
-            asks: SideText::default(),
-            bids: SideText::default(),
-            text: Box::new([0; TEXT_BYTES]),
+            texts: None,
         }
     }
 
@@ -139,44 +150,50 @@ impl Proof {
         touched: [bool; 2],
     ) -> i64 {
         let crc = match self.text(bids, asks, touched) {
-            Some(length) => crc32fast::hash(&self.text[..length]),
+            Some(text) => crc32fast::hash(text),
             None => crc32fast::hash(&self.long_text(bids, asks)),
         };
         crc.into()
     }
 
-    /// Writes the text of which the checksum is; its length, unless a number is very long.
+    /// Writes the text of which the checksum is, unless a number is very long.
     fn text(
         &mut self,
         bids: &Kept<Usual, true>,
         asks: &Kept<Usual, false>,
         [asks_touched, bids_touched]: [bool; 2],
-    ) -> Option<usize> {
-        let places = self.places;
-        if asks_touched || self.asks.is_empty() {
-            self.asks.update(asks.best_first().take(LINES), places)?;
+    ) -> Option<&[u8]> {
+        let texts = self.texts.get_or_insert_default();
+        if asks_touched || texts.asks.is_empty() {
+            texts.asks.update(asks.best_first().take(LINES), self.places)?;
         }
-        if bids_touched || self.bids.is_empty() {
-            self.bids.update(bids.best_first().take(LINES), places)?;
+        if bids_touched || texts.bids.is_empty() {
+            texts.bids.update(bids.best_first().take(LINES), self.places)?;
         }
-        let mut room = Room(&mut *self.text);
-        self.asks.append(&mut room);
-        self.bids.append(&mut room);
+        let mut room = Room(&mut texts.all);
+        texts.asks.append(&mut room);
+        texts.bids.append(&mut room);
         let left = room.0.len();
-        Some(TEXT_BYTES - left)
+        Some(&texts.all[..TEXT_BYTES - left])
     }
 
     fn set_places(&mut self, places: [usize; 2]) {
         self.places = places;
-        self.asks.clear();
-        self.bids.clear();
+        self.forget();
+    }
+
+    /// Lets all digits be written anew.
+    fn forget(&mut self) {
+        if let Some(texts) = &mut self.texts {
+            texts.asks.clear();
+            texts.bids.clear();
+        }
     }
 
     /// The same of any numbers.
     #[cold]
     fn long_text<V: Value>(&mut self, bids: &Kept<V, true>, asks: &Kept<V, false>) -> Vec<u8> {
-        self.asks.clear();
-        self.bids.clear();
+        self.forget();
         let mut text = String::new();
         for level in best(asks).into_iter().chain(best(bids)) {
             for (value, places) in [&level.price, &level.size].into_iter().zip(self.places) {
@@ -258,7 +275,9 @@ impl SideText {
     ) -> Option<()> {
         let mut rank = 0;
         for level in best {
-            if self.find(rank, level) {
+            let stands = &self.lines[usize::from(self.ranks[rank])].level;
+            let is_same = rank < self.count && stands == level; // as most are
+            if !is_same && self.find(rank, level) {
                 self.lines[usize::from(self.ranks[rank])].write(level, places)?;
             }
             rank += 1;
