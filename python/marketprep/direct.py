@@ -131,12 +131,17 @@ class _RecordSet:
 
     def next_batch(self) -> Any:  # noqa: ANN401 - ours or aiokafka's
         """The next batch; marks of transactions as aiokafka has them."""
-        start, end = self._position, self._position + self._length()
-        self._position = end
+        start, end = self._next()
         batch = _Batch(self.fetched, start, end)
         if batch.is_control_batch:
             return MemoryRecords(self.fetched[start:end]).next_batch()
         return batch
+
+    def _next(self) -> tuple[int, int]:
+        """Where the next batch begins and ends."""
+        start = self._position
+        self._position += self._length()
+        return start, self._position
 
     def _length(self) -> int:
         start = self._position
@@ -144,15 +149,14 @@ class _RecordSet:
 
     def is_known(self) -> bool:
         """Whether all batches are of the format, and the compressions, that the core knows."""
-        others = _RecordSet(self.fetched)
-        while others.has_next():
-            start, end = others._position, others._position + others._length()
+        ahead = _RecordSet(self.fetched)
+        while ahead.has_next():
+            start, end = ahead._next()
             if end - start < _HEADER.size:
                 return False
             batch = _Batch(self.fetched, start, end)
             if batch.format != _FORMAT or batch.compression not in _READ:
                 return False
-            others._position = end
         return True
 
 

@@ -275,7 +275,7 @@ class _Size:
         mean = size / count
         # large ones are believed at once, small ones only after a while
         self._mean = max(mean, self._mean + (mean - self._mean) / 8)
-        self.messages = max(1, int(self._wanted_bytes / (self._mean + 100)))
+        self.messages = max(1, int(self._wanted_bytes / self._mean))
 
 
 def _new_consumer(settings: Settings, assignment: Assignment, fetch_bytes: int) -> AIOKafkaConsumer:
