@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.protocol.commit import OffsetFetchResponse_v3
 
 from cluster import Cluster
+from conftest import without_unknown_times
 from marketprep import lane as lane_module
 from marketprep import offsets
 from marketprep.assignment import assignments
@@ -71,6 +72,41 @@ def test_a_consumer_that_has_stopped_fetching_is_noticed(
     asyncio.run(run())
     assert len(consumers) == 2
     assert cluster.records("upbit", "ticker") == UPBIT_RECORDS
+
+
+def test_what_a_poll_hands_over_after_its_partitions_have_begun_anew(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The group took them away and gave them back meanwhile: they are not what was asked for."""
+    cluster.configure(assignment="group")
+    cluster.create_topics()
+    monkeypatch.setattr(lane_module, "_POLL_MS", 3000)
+    fed = {name: market(name, "ticker", 20_000) for name in ("upbit", "bithumb", "coinone")}
+    expected = sum(len(truth) for _, truth in fed.values())
+
+    def open_partitions(lane: Lane) -> int:
+        return len(lane._partitions.open) if lane._partitions else 0  # noqa: SLF001 - nobody tells
+
+    async def feed() -> None:
+        for name, (envelopes, _) in fed.items():
+            topics, partition = cluster.of(name, "ticker")
+            await asyncio.to_thread(cluster.produce, topics.input, partition, envelopes)
+
+    async def run() -> None:
+        async with running(cluster) as lane:
+            await feed()
+            await until(lambda: items(lane) == expected)
+            before = open_partitions(lane)
+            async with running(cluster):
+                await until(lambda: lane.is_ready and open_partitions(lane) < before)
+            await until(lambda: lane.is_ready and open_partitions(lane) == before)
+            await feed()
+            await until(lambda: items(lane) == 2 * expected)
+
+    asyncio.run(run())
+    for name, (_, truth) in fed.items():
+        records = cluster.records(name, "ticker")
+        assert without_unknown_times(records, 2 * truth) == 2 * truth
 
 
 @pytest.mark.parametrize(

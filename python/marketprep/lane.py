@@ -218,6 +218,8 @@ class Lane:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(changed.wait(), _POLL_MS / 1000)
                     continue
+                for partition in ready:
+                    partition.seek()
                 polled = await self._poll(consumer, ready, size.messages)
                 for partition in ready if polled is not None else ():
                     records = (polled or {}).get(partition.place, ())

@@ -72,8 +72,9 @@ class Surroundings:
 class Partition:
     """One partition while it is ours: its books, its queue, and the cycles of its delivery.
 
-    `open` and `write` are one task, `take` is the reader's. While one cycle is being acknowledged
-    the next is read and decoded. After any failure nothing is repaired: all of it is closed.
+    `open` and `write` are one task, `seek` and `take` are the reader's. While one cycle is being
+    acknowledged the next is read and decoded. After any failure nothing is repaired: all of it is
+    closed.
     """
 
     def __init__(self, number: int, consumer: AIOKafkaConsumer, around: Surroundings) -> None:
@@ -95,7 +96,7 @@ class Partition:
         self._committed = self._committing = 0
         self._end: int | None = None
         self._reading = asyncio.Lock()
-        self._is_closing = False
+        self._is_closing = self._is_sought = False
         self._watch = Watch(consumer, self.place, around.settings.watch.stall_after_s, self._log)
 
     async def open(self) -> None:
@@ -105,8 +106,7 @@ class Partition:
         start = committed
         if start is None:
             start = await offsets.first(self._consumer, self.place, self._around.settings)
-        self._go_to(start)
-        self._committed = self._committing = start
+        self.position = self._committed = self._committing = start
         await self._note_end()
         self.decoder = await self._checkpoints.restore(committed, _replay)
         if beginning := self._checkpoints.beginning(start):
@@ -127,6 +127,16 @@ class Partition:
     def is_at_end(self) -> bool:
         """Whether all is read that was there at the beginning; never if nobody asked for it."""
         return self._end is not None and self.position >= self._end
+
+    def seek(self) -> None:
+        """Before the first poll for it: lets the consumer begin where the partition does.
+
+        No sooner: a group may take a partition away and give it back during a poll, and what that
+        hands over then belongs to nobody. It is fetched again.
+        """
+        if not self._is_sought and not self._is_closing:
+            self._go_to(self.position)
+            self._is_sought = True
 
     async def take(self, records: Sequence[Fetched], executor: Executor) -> int:
         """Decodes what was fetched, and lets it be delivered; about how many bytes it had."""
