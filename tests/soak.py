@@ -175,6 +175,8 @@ def report(outcome: Outcome) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a soak as the arguments say; 1 if anything was lost, doubled, misplaced or different."""
     options, parsed = _options(arguments)
+    if parsed.folder:
+        parsed.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(mkdtemp(prefix="marketprep-soak-", dir=parsed.folder))
     click.echo(f"in {folder}")
     is_good = False
