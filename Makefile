@@ -15,11 +15,16 @@ SOAK ?=
 # How it is measured: see benches/table.py --help.
 BENCH ?=
 
+AARCH64 := aarch64-linux-gnu
+FOR_AARCH64 := CC_aarch64_unknown_linux_gnu=$(AARCH64)-gcc \
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=$(AARCH64)-gcc \
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER='qemu-aarch64 -L /usr/$(AARCH64)'
+
 .DEFAULT_GOAL := help
-.PHONY: help develop run local connect-plugin minio test test-rust test-connect test-python soak bench peers lint audit format wheel clean
+.PHONY: help develop run local connect-plugin minio test test-rust test-connect test-python soak bench peers lint audit format wheel aarch64 clean
 
 help: ## List what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 develop: $(VENV)/.built ## Set up .venv with a release build of the package
 
@@ -85,7 +90,9 @@ bench: develop peers ## Measure beside others that do the same work; BENCH=--qui
 
 peers: ## Build and check what the benches measure against: two to five minutes the first time
 	cd benches/peers && cargo fmt --check && cargo clippy --all-targets --quiet -- -D warnings
+	cd benches/peers && cargo clippy --all-targets --features ordinary --quiet -- -D warnings
 	cd benches/peers && cargo test --release --quiet && cargo build --release --quiet
+	cd benches/peers && RUSTFLAGS='' cargo build --release --quiet --features ordinary --target-dir ../../target/peers/ordinary
 
 lint: develop ## Check format, lints, types and stubs
 	cargo fmt --check
@@ -109,6 +116,14 @@ format: develop ## Put the sources into their standard form
 wheel: $(VENV)/.tools test-connect ## Build a wheel and a source distribution into dist
 	$(BIN)/maturin build --release --out dist
 	$(BIN)/maturin sdist --out dist
+
+# The C library of such machines lies where Debian's cross compiler has it; qemu-user runs the tests.
+aarch64: $(VENV)/.tools ## Build a wheel for aarch64 from elsewhere, and pass the Rust tests as one under qemu
+	@command -v $(AARCH64)-gcc >/dev/null || { echo 'A cross compiler is needed: apt install gcc-$(AARCH64)'; exit 1; }
+	@command -v qemu-aarch64 >/dev/null || { echo 'qemu-aarch64 is needed: apt install qemu-user'; exit 1; }
+	rustup target add aarch64-unknown-linux-gnu
+	$(FOR_AARCH64) cargo test --release --quiet --target aarch64-unknown-linux-gnu
+	$(FOR_AARCH64) $(BIN)/maturin build --release --target aarch64-unknown-linux-gnu --out dist
 
 clean: ## Remove everything that was built
 	rm -rf target dist simulated connect/target $(VENV) python/marketprep/_core*.so $(SINK_JAR)

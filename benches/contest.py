@@ -20,7 +20,11 @@ from marketprep.local import LocalKafka
 from marketprep.settings import load_settings
 
 BENCHES = Path(__file__).resolve().parent
-PEERS = BENCHES.parent / "target" / "peers" / "release" / "marketprep-peers"
+
+_BUILT = BENCHES.parent / "target" / "peers"
+PEERS = _BUILT / "release" / "marketprep-peers"
+#: The same with a library's decimals and the system's memory, for any processor.
+ORDINARY_PEERS = _BUILT / "ordinary" / "release" / "marketprep-peers"
 
 #: Nothing may be deleted before all have read it.
 _PROPERTIES = {
@@ -148,12 +152,14 @@ class Contestant:
         if self.name == "python":
             program = [sys.executable, str(BENCHES / "python_lane.py")]
             return [*program, *named, "--until", str(until.offset)], b"assigned"
-        return [str(PEERS), "lane", *named], b"assigned"
+        peers = ORDINARY_PEERS if self.name == "ordinary rust" else PEERS
+        return [str(peers), "lane", *named], b"assigned"
 
 
 EXACTLY_ONCE = Contestant("exactly_once")
 AT_LEAST_ONCE = Contestant("at_least_once", delivery="at_least_once")
 RUST = Contestant("rust", is_ours=False)
+ORDINARY_RUST = Contestant("ordinary rust", is_ours=False)
 PYTHON = Contestant("python", is_ours=False, share=0.1)
 RECORDS = Contestant("record", framing="record")
 

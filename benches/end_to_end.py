@@ -17,6 +17,8 @@ from cluster import Cluster
 from contest import (
     AT_LEAST_ONCE,
     EXACTLY_ONCE,
+    ORDINARY_PEERS,
+    ORDINARY_RUST,
     PEERS,
     PYTHON,
     RECORDS,
@@ -87,12 +89,12 @@ def median_peak(results: Iterable[Result]) -> float:
 
 
 def throughput(bench: Bench) -> None:
-    """Our service, the bare Rust loop and the Python service, over the same input."""
+    """Our service, loops in Rust and a service in Python, over the same input."""
     for exchange, kind in INPUTS:
         for compression in bench.compressions:
             feed = bench.fill(exchange, kind, compression, 1, f"bench.{exchange}.{compression}")
             results: dict[Contestant, list[Result]] = {
-                one: [] for one in (RUST, EXACTLY_ONCE, AT_LEAST_ONCE, PYTHON)
+                one: [] for one in (RUST, EXACTLY_ONCE, ORDINARY_RUST, AT_LEAST_ONCE, PYTHON)
             }
             for _ in range(bench.rounds):
                 for contestant, of_one in results.items():
@@ -101,11 +103,16 @@ def throughput(bench: Bench) -> None:
             name = f"{exchange} {kind}, {compression}"
             for contestant, of_one in results.items():
                 bench.tell(f"{name}: {contestant.name}", of_one)
-            ours, bare = results[EXACTLY_ONCE], results[RUST]
+            ours = results[EXACTLY_ONCE]
             times = 2.0 if compression == "none" else 3.0
-            rate, cpu = median_rate(ours) / median_rate(bare), median_cpu(ours) / median_cpu(bare)
-            bench.report.add(Figure(f"{name}: items/s, of bare Rust's", rate, times))
-            bench.report.add(Figure(f"{name}: CPU, of bare Rust's", cpu, 1 / times, at_least=False))
+            for whose, of_one in (
+                ("bare Rust's", results[RUST]),
+                ("ordinary Rust's", results[ORDINARY_RUST]),
+            ):
+                rate = median_rate(ours) / median_rate(of_one)
+                cpu = median_cpu(ours) / median_cpu(of_one)
+                bench.report.add(Figure(f"{name}: items/s, of {whose}", rate, times))
+                bench.report.add(Figure(f"{name}: CPU, of {whose}", cpu, 1 / times, at_least=False))
 
 
 def framing(bench: Bench) -> None:
@@ -250,8 +257,9 @@ def main(  # noqa: PLR0913, PLR0917 - an option each
     """Measure, and print what was found, and beside it what is hoped for."""
     if _core.BUILD_PROFILE != "release":
         raise SystemExit("a debug build is loaded: run make develop")
-    if not PEERS.exists():
-        raise SystemExit(f"there is no {PEERS}: make bench builds it")
+    for program in (PEERS, ORDINARY_PEERS):
+        if not program.exists():
+            raise SystemExit(f"there is no {program}: make bench builds it")
     report = Report()
     with kafka() as (address, folder):
         bench = Bench(

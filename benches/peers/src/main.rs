@@ -3,6 +3,8 @@
 //! `peers decode` measures decoding alone, `peers lane` is a whole service for one partition.
 
 mod books;
+#[cfg(feature = "ordinary")]
+mod decimal;
 mod decoder;
 mod envelope;
 mod fixed;
@@ -11,6 +13,8 @@ mod measure;
 mod record;
 mod tickers;
 mod time;
+#[cfg(not(feature = "ordinary"))]
+mod units;
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -18,9 +22,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use lexopt::{Arg, ValueExt};
+#[cfg(not(feature = "ordinary"))]
 use mimalloc::MiMalloc;
 
 /// Typed messages are many small pieces of memory: up to a tenth faster with it.
+#[cfg(not(feature = "ordinary"))]
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
