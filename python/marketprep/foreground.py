@@ -1,6 +1,7 @@
 """The service in the foreground: its log, its table, and what goes on beside it."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
@@ -59,6 +60,9 @@ def serve(
         if address := settings.watch.health_address:
             stack.enter_context(served(health, address))
         stack.callback(lambda: click.echo(str(service.totals), err=True))
+        # what stays until the end need not be looked through for garbage again and again
+        gc.collect()
+        gc.freeze()
         try:
             asyncio.run(_run(service, health, settings, work, around, until_end=until_end))
         except (KafkaFailure, LocalError):
