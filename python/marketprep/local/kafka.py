@@ -56,12 +56,17 @@ class LocalKafka(LocalServer):
             return
         self._say("preparing Kafka's data folder")
         tool = ["kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", _CLUSTER_ID, "-c"]
-        done = subprocess.run(  # noqa: S603 - the Java that was found
+        with subprocess.Popen(  # noqa: S603 - the Java that was found
             [*command, *tool, str(properties), *self._format_arguments],
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            check=False,
-        )
-        if done.returncode:
-            (self.folder / self.log_name).write_text(done.stdout + done.stderr, encoding="utf-8")
+        ) as formatting:
+            try:
+                told, _ = formatting.communicate()
+            finally:  # after a signal nothing else would wait until it has ended
+                formatting.kill()
+                formatting.wait()
+        if formatting.returncode:
+            (self.folder / self.log_name).write_text(told, encoding="utf-8")
             raise LocalError(self._why("could not prepare its data folder"))
