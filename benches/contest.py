@@ -134,6 +134,8 @@ class Contestant:
     framing: str = "array"
     #: Whether it is our service.
     is_ours: bool = True
+    #: The loop in Rust, if it is one.
+    peers: Path = PEERS
 
     def command(
         self, cluster: Cluster, feeds: Sequence[Feed], until: Mark
@@ -152,14 +154,13 @@ class Contestant:
         if self.name == "python":
             program = [sys.executable, str(BENCHES / "python_lane.py")]
             return [*program, *named, "--until", str(until.offset)], b"assigned"
-        peers = ORDINARY_PEERS if self.name == "ordinary rust" else PEERS
-        return [str(peers), "lane", *named], b"assigned"
+        return [str(self.peers), "lane", *named], b"assigned"
 
 
 EXACTLY_ONCE = Contestant("exactly_once")
 AT_LEAST_ONCE = Contestant("at_least_once", delivery="at_least_once")
 RUST = Contestant("rust", is_ours=False)
-ORDINARY_RUST = Contestant("ordinary rust", is_ours=False)
+ORDINARY_RUST = Contestant("ordinary rust", is_ours=False, peers=ORDINARY_PEERS)
 PYTHON = Contestant("python", is_ours=False, share=0.1)
 RECORDS = Contestant("record", framing="record")
 
