@@ -221,6 +221,16 @@ class Cluster:
                 return
             yield message
 
+    @contextmanager
+    def watching(self, topic: str, partition: int) -> Iterator[Consumer]:
+        """A consumer of what is committed from now on, without delay."""
+        consumer = Consumer({"bootstrap.servers": self.address, "group.id": self.prefix})
+        consumer.assign([TopicPartition(topic, partition, self.end(topic, partition))])
+        try:
+            yield consumer
+        finally:
+            consumer.close()
+
     def records(self, exchange: str, kind: Kind) -> list[bytes]:
         """The records of an exchange, byte for byte as they stand in their arrays."""
         topics, partition = self.of(exchange, kind)
@@ -242,7 +252,8 @@ class Cluster:
         topics, partition = self.of(exchange, kind)
         consumer = Consumer({"bootstrap.servers": self.address, "group.id": topics.group_id})
         place = [TopicPartition(topics.input, partition)]
-        [found] = _retried(lambda: consumer.committed(place, timeout=5))
+        # brokers do not tell while the transaction of a killed process might change it
+        [found] = _retried(lambda: consumer.committed(place, timeout=5), seconds=150)
         consumer.close()
         return int(found.offset)
 
@@ -278,9 +289,9 @@ def merge(content: dict[str, Any], over: Mapping[str, Any]) -> None:
             content[name] = value
 
 
-def _retried(ask: Callable[[], T]) -> T:
+def _retried(ask: Callable[[], T], seconds: float = 60) -> T:
     """An answer of the brokers, who do not all know at once who leads a topic or a group."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + seconds
     while True:
         try:
             return ask()

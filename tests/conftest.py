@@ -19,8 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent
 FIXTURES = ROOT / "tests" / "fixtures"
 CAPTURES = Path(os.environ.get("MARKETPREP_CAPTURES", ROOT.parent / "shared" / "captures"))
 
-# a shared machine may take its time
-hypothesis.settings.register_profile("marketprep", deadline=None)
+# how long examples take says nothing on machines that others use too
+hypothesis.settings.register_profile(
+    "marketprep", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("marketprep")
 
 KINDS = kind.KINDS

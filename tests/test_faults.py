@@ -47,7 +47,7 @@ AUTHORIZER = {
 
 RATE = 400
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

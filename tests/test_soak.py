@@ -13,6 +13,7 @@ from rig import Sharing, Work
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("sharing", ["manual"])
 def test_a_short_soak(tmp_path: Path, sharing: Sharing) -> None:
     work = Work(sharing=sharing, outage_seconds=10)
