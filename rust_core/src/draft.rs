@@ -23,7 +23,7 @@ pub trait DraftOf<R: Rules, T: Text>: Draft {
 impl<R: Rules, T: Text> DraftOf<R, T> for Ticker<T::Value> {
     #[inline(always)]
     fn member(&mut self, key: &[u8], reader: &mut Reader<T>) -> Result<()> {
-        R::ticker(key, reader, self)
+        self.take(R::ticker(key), reader)
     }
 }
 
@@ -67,7 +67,7 @@ impl<D: Draft> Drafts<D> {
 
     /// Begins the next draft; its place.
     #[inline(always)]
-    fn begin(&mut self) -> Result<usize> {
+    pub fn begin(&mut self) -> Result<usize> {
         let at = self.used;
         if at == MOST {
             return Err(Error::Size);
@@ -83,12 +83,12 @@ impl<D: Draft> Drafts<D> {
     }
 
     #[inline(always)]
-    fn at(&mut self, place: usize) -> &mut D {
+    pub fn at(&mut self, place: usize) -> &mut D {
         &mut self.all[place].0
     }
 
     /// Ends a message that began at `outer`: with payloads, it is they that are the messages.
-    fn end(&mut self, outer: usize) {
+    pub fn end(&mut self, outer: usize) {
         if let [around, payloads @ ..] = &mut self.all[outer..self.used]
             && !payloads.is_empty()
         {

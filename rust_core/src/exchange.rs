@@ -12,7 +12,7 @@ use crate::json::text::{Compact, Escaped, Long, Plain, Text};
 use crate::number::Value;
 use crate::order_book::OrderBook;
 use crate::simulate::wire::Wire;
-use crate::ticker::Ticker;
+use crate::ticker::{Meaning, Ticker};
 
 /// The list: an exchange's file and its rules.
 macro_rules! exchanges {
@@ -59,12 +59,8 @@ pub(crate) trait Rules {
     /// How its messages look, for the simulator.
     const WIRE: Wire;
 
-    /// Reads one member of a ticker message, around or inside the payload.
-    fn ticker<T: Text>(
-        key: &[u8],
-        reader: &mut Reader<T>,
-        ticker: &mut Ticker<T::Value>,
-    ) -> Result<()>;
+    /// What a member of a ticker message says, around or inside the payload.
+    fn ticker(key: &[u8]) -> Meaning;
 
     /// Computes the columns that are not sent.
     fn complete<V: Value>(ticker: &mut Ticker<V>) -> Result<()>;
@@ -109,6 +105,10 @@ pub struct Exchange {
     pub change_basis: ChangeBasis,
     pub wire: Wire,
     pub control: fn(&Members) -> Option<Control>,
+    /// What a ticker's members say.
+    pub ticker: fn(&[u8]) -> Meaning,
+    /// The members that wrap the payload.
+    pub payload: &'static [&'static str],
     escaped: Readers<Escaped>,
     compact: Readers<Compact>,
     plain: Readers<Plain>,
@@ -137,6 +137,8 @@ impl Exchange {
             change_basis: R::CHANGE_BASIS,
             wire: R::WIRE,
             control: R::control,
+            ticker: R::ticker,
+            payload: R::PAYLOAD,
             escaped: Readers::of::<R>(),
             compact: Readers::of::<R>(),
             plain: Readers::of::<R>(),
@@ -165,24 +167,35 @@ impl<T: Text> Readers<T> {
 
 /// A kind of text that has its functions in every exchange.
 pub trait Spelling: Text {
+    /// Its place among all of them.
+    const PLACE: usize;
     fn readers(exchange: &Exchange) -> &Readers<Self>;
 }
 
 macro_rules! spelling {
-    ($($text:ident $field:ident),*) => {
+    ($($text:ident $field:ident $place:literal),*) => {
+        /// How many there are.
+        pub const SPELLINGS: usize = [$($place),*].len();
+
         $(impl Spelling for $text {
+            const PLACE: usize = $place;
+
             fn readers(exchange: &Exchange) -> &Readers<Self> {
                 &exchange.$field
             }
         })*
     };
 }
-spelling!(Escaped escaped, Compact compact, Plain plain, Long long);
+spelling!(Escaped escaped 0, Compact compact 1, Plain plain 2, Long long 3);
 
 /// Reads the word by which a message says of which kind it is: one of these, or one that begins
 /// like one of these that end in a dot. `words` counts such words, of which there may be one.
 #[inline(always)]
-fn expect_word<T: Text>(words: &mut u8, reader: &mut Reader<T>, expected: &[&str]) -> Result<()> {
+pub(crate) fn expect_word<T: Text>(
+    words: &mut u8,
+    reader: &mut Reader<T>,
+    expected: &[&str],
+) -> Result<()> {
     reader.apart(|reader| expect_word_apart(words, reader, expected))
 }
 

@@ -7,11 +7,12 @@ use crate::books::{Books, Place, Published};
 use crate::control;
 use crate::draft::Drafts;
 use crate::error::{Error, Result};
-use crate::exchange::{ALL, Spelling};
+use crate::exchange::{ALL, SPELLINGS, Spelling};
 use crate::json::Reader;
 use crate::json::block::Block;
 use crate::json::string::{simplify, unescape};
 use crate::json::text::{Compact, Escaped, Long, Plain};
+use crate::layout::Layout;
 use crate::number::{Usual, Wide};
 use crate::order_book::OrderBook;
 use crate::record::{Decimal, Output, Records, Times};
@@ -33,6 +34,8 @@ pub struct Items {
 #[derive(Debug, Default)]
 struct Scratch<V> {
     tickers: Drafts<Ticker<V>>,
+    /// By exchange, in the order of `ALL`, and spelling.
+    layouts: [[Layout; SPELLINGS]; ALL.len()],
     order_books: Drafts<OrderBook<V>>,
 }
 
@@ -219,11 +222,17 @@ where
     T::Value: Decimal,
 {
     let readers = T::readers(&ALL[source.exchange]);
-    let drafts = &mut sink.scratch.tickers;
+    let Scratch { tickers: drafts, layouts, .. } = &mut *sink.scratch;
     drafts.clear(sink.records.is_extended());
+    let layout = &mut layouts[source.exchange][T::PLACE];
     let mut reader = Reader::<T>::new(item.bytes);
-    (readers.tickers)(&mut reader, drafts)?;
-    item.check_end(&mut reader)?;
+    let is_known = layout.read(&mut reader, drafts) && item.check_end(&mut reader).is_ok();
+    if !is_known {
+        drafts.clear(sink.records.is_extended());
+        reader = Reader::new(item.bytes);
+        (readers.tickers)(&mut reader, drafts)?;
+        item.check_end(&mut reader)?;
+    }
     if drafts.is_empty() {
         return Err(Error::Syntax);
     }
@@ -232,6 +241,9 @@ where
             return Err(Error::TradePrice);
         }
         (readers.complete)(ticker)?;
+    }
+    if !is_known {
+        layout.learn::<T>(item.exactly(), &ALL[source.exchange], sink.records.is_extended());
     }
     let counts = &mut *sink.tally.counts;
     for ticker in drafts.iter_mut() {

@@ -5,6 +5,7 @@
 //! that it is copied freely and stays in registers; `apart` keeps it there around calls.
 
 pub mod block;
+pub mod pattern;
 pub mod shape;
 mod skip;
 pub mod string;
@@ -41,6 +42,12 @@ impl<'a, T: Text> Reader<'a, T> {
     #[inline(always)]
     pub fn rest(&self) -> &'a [u8] {
         self.rest
+    }
+
+    /// The same where `left` bytes were left.
+    pub fn back_at(&self, left: usize) -> Self {
+        let from = self.rest.len().saturating_sub(left);
+        Reader { rest: &self.rest[from..], text: PhantomData }
     }
 
     /// The byte that comes next.
@@ -124,13 +131,20 @@ impl<'a, T: Text> Reader<'a, T> {
             Some(usual) => usual,
             None => T::Value::parse(self.rest)?,
         };
-        let Parsed { value, length, point } = parsed;
-        let number = Number { value, rest: self.rest, length, point };
-        self.rest = self.rest.get(length..).ok_or(Error::Number)?;
+        let number = self.taken(parsed).ok_or(Error::Number)?;
         if quoted && !self.literal(T::QUOTE) {
             return Err(Error::Number);
         }
         Ok(number)
+    }
+
+    /// A number that was found here, which is then read.
+    #[inline(always)]
+    fn taken(&mut self, parsed: Parsed<T::Value>) -> Option<Number<'a, T::Value>> {
+        let Parsed { value, length, point } = parsed;
+        let number = Number { value, rest: self.rest, length, point };
+        self.rest = self.rest.get(length..)?;
+        Some(number)
     }
 
     /// Reads a number; nothing where null or an empty string stands for it.

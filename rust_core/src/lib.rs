@@ -21,6 +21,7 @@ pub mod framing;
 mod item;
 mod json;
 pub mod kafka;
+mod layout;
 mod number;
 mod order_book;
 #[cfg(feature = "python")]

@@ -46,6 +46,11 @@ pub trait Value:
     /// A number as exchanges mostly write it, or nothing.
     fn usual(window: &[u8; 32]) -> Option<Parsed<Self>>;
 
+    /// The same without a look at what comes behind, which may be an exponent.
+    fn without_exponent(window: &[u8; 32]) -> Option<Parsed<Self>> {
+        Self::usual(window)
+    }
+
     /// Any number that `bytes` begin with.
     fn parse(bytes: &[u8]) -> Result<Parsed<Self>>;
 
@@ -125,8 +130,13 @@ impl Value for Usual {
         if window[end & 15] | 0x20 == b'e' {
             return small_exponent(window, mantissa, point, end);
         }
-        let value = product(mantissa, UNIT[point & 31]);
-        Some(Parsed { value, length: end, point })
+        Some(of_digits(mantissa, point, end))
+    }
+
+    #[inline(always)]
+    fn without_exponent(window: &[u8; 32]) -> Option<Parsed<Self>> {
+        let (mantissa, point, end) = digits(window)?;
+        Some(of_digits(mantissa, point, end))
     }
 
     #[inline(never)]
@@ -160,6 +170,11 @@ impl Value for Usual {
     fn widened(&self) -> Wide {
         Wide::from(*self) * Pow::pow(Wide::from(10), Wide::PLACES - Self::PLACES)
     }
+}
+
+#[inline(always)]
+fn of_digits(mantissa: u64, point: usize, end: usize) -> Parsed<Usual> {
+    Parsed { value: product(mantissa, UNIT[point & 31]), length: end, point }
 }
 
 impl Value for Wide {

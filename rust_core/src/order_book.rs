@@ -1,6 +1,8 @@
 //! What one order-book message says, before it takes effect.
 
 mod side;
+#[cfg(test)]
+mod tests;
 
 use crate::book::levels::Touch;
 use crate::draft::Draft;

@@ -2,6 +2,7 @@
 
 use crate::draft::Draft;
 use crate::error::{Error, Result};
+use crate::exchange::expect_word;
 use crate::json::Reader;
 use crate::json::text::Text;
 use crate::number::{Value, quotient};
@@ -45,6 +46,20 @@ pub const COLUMNS: usize = 8;
 
 /// How many decimals a computed rate has.
 const RATE_PLACES: usize = 10;
+
+/// What a member of a ticker message says.
+#[derive(Clone, Copy, Debug)]
+pub enum Meaning {
+    Column(Column),
+    /// When it was, and of which rank that time is.
+    Time(u8),
+    Instrument,
+    /// Of which kind the message is, in one of these words: see `expect_word`.
+    Kind(&'static [&'static str]),
+    /// What the members of an object say; nothing if it is none.
+    Object(fn(&[u8]) -> Meaning),
+    Nothing,
+}
 
 /// One ticker message.
 #[derive(Clone, Debug, Default)]
@@ -91,6 +106,44 @@ impl<V: Value> Draft for Ticker<V> {
 }
 
 impl<V: Value> Ticker<V> {
+    /// Reads what a member says, or steps over it.
+    #[inline(always)]
+    pub fn take<T: Text<Value = V>>(
+        &mut self,
+        meaning: Meaning,
+        reader: &mut Reader<T>,
+    ) -> Result<()> {
+        match meaning {
+            Meaning::Column(column) => self.read(column, reader),
+            Meaning::Time(rank) => self.time.read(rank, reader),
+            Meaning::Instrument => self.read_instrument(reader),
+            Meaning::Kind(words) => expect_word(&mut self.kind_words, reader, words),
+            Meaning::Object(members) if reader.peek() == Some(b'{') => {
+                reader.apart(|reader| self.read_object(members, reader))
+            }
+            Meaning::Object(_) | Meaning::Nothing => reader.skip(),
+        }
+    }
+
+    /// The same as a call.
+    #[inline(never)]
+    pub fn take_apart<T: Text<Value = V>>(
+        &mut self,
+        meaning: Meaning,
+        reader: &mut Reader<T>,
+    ) -> Result<()> {
+        self.take(meaning, reader)
+    }
+
+    #[inline(never)]
+    fn read_object<T: Text<Value = V>>(
+        &mut self,
+        members: fn(&[u8]) -> Meaning,
+        reader: &mut Reader<T>,
+    ) -> Result<()> {
+        reader.object(|reader, key| self.take_apart(members(key), reader))
+    }
+
     /// Reads a column; null and an empty string are nothing.
     #[inline(always)]
     pub fn read<T: Text<Value = V>>(
@@ -118,7 +171,7 @@ impl<V: Value> Ticker<V> {
 
     /// Reads the name of the instrument, where records are to say it.
     #[inline(always)]
-    pub fn read_instrument<T: Text>(&mut self, reader: &mut Reader<T>) -> Result<()> {
+    fn read_instrument<T: Text>(&mut self, reader: &mut Reader<T>) -> Result<()> {
         if self.extended && self.instrument.is_empty() {
             reader.apart(|reader| reader.name(&mut self.instrument))
         } else {

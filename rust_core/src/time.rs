@@ -31,6 +31,15 @@ impl EventTime {
         reader.apart(|reader| self.read_apart(rank, reader))
     }
 
+    /// The same, quicker where it is a whole number.
+    #[inline(always)]
+    pub fn read_quick<T: Text>(&mut self, rank: u8, reader: &mut Reader<T>) -> Result<()> {
+        match reader.whole_number() {
+            Some(number) => self.note(rank, from_whole(number)?),
+            None => self.read(rank, reader),
+        }
+    }
+
     #[inline(never)]
     fn read_apart<T: Text>(&mut self, rank: u8, reader: &mut Reader<T>) -> Result<()> {
         let micros = read(reader)?;

@@ -45,23 +45,19 @@ impl Rules for Binance {
     /// <https://github.com/binance/binance-spot-api-docs/blob/master/web-socket-streams.md#individual-symbol-ticker-streams>:
     /// `x` is the last price before the 24 hours, so the previous close in that sense only.
     #[inline(always)]
-    fn ticker<T: Text>(
-        key: &[u8],
-        reader: &mut Reader<T>,
-        ticker: &mut Ticker<T::Value>,
-    ) -> Result<()> {
+    fn ticker(key: &[u8]) -> Meaning {
         match key {
-            b"o" => ticker.read(Column::Opening, reader),
-            b"c" => ticker.read(Column::Trade, reader),
-            b"h" => ticker.read(Column::Max, reader),
-            b"l" => ticker.read(Column::Min, reader),
-            b"x" => ticker.read(Column::PrevClosing, reader),
-            b"v" => ticker.read(Column::Volume, reader),
-            b"p" => ticker.read(Column::Change, reader),
-            b"s" => ticker.read_instrument(reader),
-            b"E" => ticker.time.read(0, reader),
-            b"e" => expect_word(&mut ticker.kind_words, reader, &["24hrTicker", "24hrMiniTicker"]),
-            _ => reader.skip(),
+            b"o" => Meaning::Column(Column::Opening),
+            b"c" => Meaning::Column(Column::Trade),
+            b"h" => Meaning::Column(Column::Max),
+            b"l" => Meaning::Column(Column::Min),
+            b"x" => Meaning::Column(Column::PrevClosing),
+            b"v" => Meaning::Column(Column::Volume),
+            b"p" => Meaning::Column(Column::Change),
+            b"s" => Meaning::Instrument,
+            b"E" => Meaning::Time(0),
+            b"e" => Meaning::Kind(&["24hrTicker", "24hrMiniTicker"]),
+            _ => Meaning::Nothing,
         }
     }
 

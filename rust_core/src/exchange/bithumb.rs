@@ -55,12 +55,8 @@ impl Rules for Bithumb {
 
     /// <https://apidocs.bithumb.com/reference/현재가-ticker>
     #[inline(always)]
-    fn ticker<T: Text>(
-        key: &[u8],
-        reader: &mut Reader<T>,
-        ticker: &mut Ticker<T::Value>,
-    ) -> Result<()> {
-        Upbit::ticker(key, reader, ticker)
+    fn ticker(key: &[u8]) -> Meaning {
+        Upbit::ticker(key)
     }
 
     fn complete<V: Value>(ticker: &mut Ticker<V>) -> Result<()> {

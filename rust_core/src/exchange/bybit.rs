@@ -51,21 +51,17 @@ impl Rules for Bybit {
     /// <https://bybit-exchange.github.io/docs/v5/websocket/public/ticker>: the rate that is sent
     /// is rounded, so it is computed.
     #[inline(always)]
-    fn ticker<T: Text>(
-        key: &[u8],
-        reader: &mut Reader<T>,
-        ticker: &mut Ticker<T::Value>,
-    ) -> Result<()> {
+    fn ticker(key: &[u8]) -> Meaning {
         match key {
-            b"prevPrice24h" => ticker.read(Column::Opening, reader),
-            b"lastPrice" => ticker.read(Column::Trade, reader),
-            b"highPrice24h" => ticker.read(Column::Max, reader),
-            b"lowPrice24h" => ticker.read(Column::Min, reader),
-            b"volume24h" => ticker.read(Column::Volume, reader),
-            b"symbol" => ticker.read_instrument(reader),
-            b"ts" => ticker.time.read(0, reader),
-            b"topic" => expect_word(&mut ticker.kind_words, reader, &["tickers."]),
-            _ => reader.skip(),
+            b"prevPrice24h" => Meaning::Column(Column::Opening),
+            b"lastPrice" => Meaning::Column(Column::Trade),
+            b"highPrice24h" => Meaning::Column(Column::Max),
+            b"lowPrice24h" => Meaning::Column(Column::Min),
+            b"volume24h" => Meaning::Column(Column::Volume),
+            b"symbol" => Meaning::Instrument,
+            b"ts" => Meaning::Time(0),
+            b"topic" => Meaning::Kind(&["tickers."]),
+            _ => Meaning::Nothing,
         }
     }
 

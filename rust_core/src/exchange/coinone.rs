@@ -65,22 +65,18 @@ impl Rules for Coinone {
     /// <https://docs.coinone.co.kr/reference/public-websocket-ticker>: all columns, the volume
     /// included, are since 0:00 in Seoul. Each key has a short form, format `SHORT`.
     #[inline(always)]
-    fn ticker<T: Text>(
-        key: &[u8],
-        reader: &mut Reader<T>,
-        ticker: &mut Ticker<T::Value>,
-    ) -> Result<()> {
+    fn ticker(key: &[u8]) -> Meaning {
         match key {
-            b"first" | b"fi" => ticker.read(Column::Opening, reader),
-            b"last" | b"la" => ticker.read(Column::Trade, reader),
-            b"high" | b"hi" => ticker.read(Column::Max, reader),
-            b"low" | b"lo" => ticker.read(Column::Min, reader),
-            b"yesterday_last" | b"yla" => ticker.read(Column::PrevClosing, reader),
-            b"target_volume" | b"tv" => ticker.read(Column::Volume, reader),
-            b"target_currency" | b"tc" => ticker.read_instrument(reader),
-            b"timestamp" | b"t" => ticker.time.read(0, reader),
-            b"channel" | b"c" => expect_word(&mut ticker.kind_words, reader, &["TICKER"]),
-            _ => reader.skip(),
+            b"first" | b"fi" => Meaning::Column(Column::Opening),
+            b"last" | b"la" => Meaning::Column(Column::Trade),
+            b"high" | b"hi" => Meaning::Column(Column::Max),
+            b"low" | b"lo" => Meaning::Column(Column::Min),
+            b"yesterday_last" | b"yla" => Meaning::Column(Column::PrevClosing),
+            b"target_volume" | b"tv" => Meaning::Column(Column::Volume),
+            b"target_currency" | b"tc" => Meaning::Instrument,
+            b"timestamp" | b"t" => Meaning::Time(0),
+            b"channel" | b"c" => Meaning::Kind(&["TICKER"]),
+            _ => Meaning::Nothing,
         }
     }
 

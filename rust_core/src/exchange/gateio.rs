@@ -51,22 +51,18 @@ impl Rules for Gateio {
     /// against the price of 24 hours ago, which is not sent, but follows from it. The time stands
     /// beside the payload.
     #[inline(always)]
-    fn ticker<T: Text>(
-        key: &[u8],
-        reader: &mut Reader<T>,
-        ticker: &mut Ticker<T::Value>,
-    ) -> Result<()> {
+    fn ticker(key: &[u8]) -> Meaning {
         match key {
-            b"last" => ticker.read(Column::Trade, reader),
-            b"high_24h" => ticker.read(Column::Max, reader),
-            b"low_24h" => ticker.read(Column::Min, reader),
-            b"base_volume" => ticker.read(Column::Volume, reader),
-            b"change_percentage" => ticker.read(Column::Rate, reader),
-            b"currency_pair" => ticker.read_instrument(reader),
-            b"time_ms" => ticker.time.read(1, reader),
-            b"time" => ticker.time.read(0, reader),
-            b"channel" => expect_word(&mut ticker.kind_words, reader, &["spot.tickers"]),
-            _ => reader.skip(),
+            b"last" => Meaning::Column(Column::Trade),
+            b"high_24h" => Meaning::Column(Column::Max),
+            b"low_24h" => Meaning::Column(Column::Min),
+            b"base_volume" => Meaning::Column(Column::Volume),
+            b"change_percentage" => Meaning::Column(Column::Rate),
+            b"currency_pair" => Meaning::Instrument,
+            b"time_ms" => Meaning::Time(1),
+            b"time" => Meaning::Time(0),
+            b"channel" => Meaning::Kind(&["spot.tickers"]),
+            _ => Meaning::Nothing,
         }
     }
 

@@ -55,23 +55,19 @@ impl Rules for Korbit {
     /// <https://docs.digitalx.miraeasset.com/llms/en/websocket_api/public.md>: the change in
     /// percent that is sent is rounded, so the rate is computed.
     #[inline(always)]
-    fn ticker<T: Text>(
-        key: &[u8],
-        reader: &mut Reader<T>,
-        ticker: &mut Ticker<T::Value>,
-    ) -> Result<()> {
+    fn ticker(key: &[u8]) -> Meaning {
         match key {
-            b"open" => ticker.read(Column::Opening, reader),
-            b"close" => ticker.read(Column::Trade, reader),
-            b"high" => ticker.read(Column::Max, reader),
-            b"low" => ticker.read(Column::Min, reader),
-            b"prevClose" => ticker.read(Column::PrevClosing, reader),
-            b"volume" => ticker.read(Column::Volume, reader),
-            b"priceChange" => ticker.read(Column::Change, reader),
-            b"symbol" => ticker.read_instrument(reader),
-            b"timestamp" => ticker.time.read(0, reader),
-            b"type" => expect_word(&mut ticker.kind_words, reader, &["ticker"]),
-            _ => reader.skip(),
+            b"open" => Meaning::Column(Column::Opening),
+            b"close" => Meaning::Column(Column::Trade),
+            b"high" => Meaning::Column(Column::Max),
+            b"low" => Meaning::Column(Column::Min),
+            b"prevClose" => Meaning::Column(Column::PrevClosing),
+            b"volume" => Meaning::Column(Column::Volume),
+            b"priceChange" => Meaning::Column(Column::Change),
+            b"symbol" => Meaning::Instrument,
+            b"timestamp" => Meaning::Time(0),
+            b"type" => Meaning::Kind(&["ticker"]),
+            _ => Meaning::Nothing,
         }
     }
 

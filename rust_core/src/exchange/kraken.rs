@@ -61,21 +61,17 @@ impl Rules for Kraken {
     /// <https://docs.kraken.com/exchange/api-reference/spot-websocket-v2/ticker>: the percentage
     /// is rounded, so the rate is computed. Older messages have no time.
     #[inline(always)]
-    fn ticker<T: Text>(
-        key: &[u8],
-        reader: &mut Reader<T>,
-        ticker: &mut Ticker<T::Value>,
-    ) -> Result<()> {
+    fn ticker(key: &[u8]) -> Meaning {
         match key {
-            b"last" => ticker.read(Column::Trade, reader),
-            b"high" => ticker.read(Column::Max, reader),
-            b"low" => ticker.read(Column::Min, reader),
-            b"volume" => ticker.read(Column::Volume, reader),
-            b"change" => ticker.read(Column::Change, reader),
-            b"symbol" => ticker.read_instrument(reader),
-            b"timestamp" => ticker.time.read(0, reader),
-            b"channel" => expect_word(&mut ticker.kind_words, reader, &["ticker"]),
-            _ => reader.skip(),
+            b"last" => Meaning::Column(Column::Trade),
+            b"high" => Meaning::Column(Column::Max),
+            b"low" => Meaning::Column(Column::Min),
+            b"volume" => Meaning::Column(Column::Volume),
+            b"change" => Meaning::Column(Column::Change),
+            b"symbol" => Meaning::Instrument,
+            b"timestamp" => Meaning::Time(0),
+            b"channel" => Meaning::Kind(&["ticker"]),
+            _ => Meaning::Nothing,
         }
     }
 

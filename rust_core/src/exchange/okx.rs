@@ -63,26 +63,20 @@ impl Rules for Okx {
     /// <https://www.okx.com/docs-v5/en/#order-book-trading-market-data-ws-tickers-channel>: no
     /// change is sent; `vol24h` is in the base currency on spot markets.
     #[inline(always)]
-    fn ticker<T: Text>(
-        key: &[u8],
-        reader: &mut Reader<T>,
-        ticker: &mut Ticker<T::Value>,
-    ) -> Result<()> {
+    fn ticker(key: &[u8]) -> Meaning {
         match key {
-            b"open24h" => ticker.read(Column::Opening, reader),
-            b"last" => ticker.read(Column::Trade, reader),
-            b"high24h" => ticker.read(Column::Max, reader),
-            b"low24h" => ticker.read(Column::Min, reader),
-            b"vol24h" => ticker.read(Column::Volume, reader),
-            b"ts" => ticker.time.read(0, reader),
-            b"arg" if reader.peek() == Some(b'{') => reader.apart(|reader| {
-                reader.object(|reader, key| match key {
-                    b"instId" => ticker.read_instrument(reader),
-                    b"channel" => expect_word(&mut ticker.kind_words, reader, &["tickers"]),
-                    _ => reader.skip(),
-                })
+            b"open24h" => Meaning::Column(Column::Opening),
+            b"last" => Meaning::Column(Column::Trade),
+            b"high24h" => Meaning::Column(Column::Max),
+            b"low24h" => Meaning::Column(Column::Min),
+            b"vol24h" => Meaning::Column(Column::Volume),
+            b"ts" => Meaning::Time(0),
+            b"arg" => Meaning::Object(|key| match key {
+                b"instId" => Meaning::Instrument,
+                b"channel" => Meaning::Kind(&["tickers"]),
+                _ => Meaning::Nothing,
             }),
-            _ => reader.skip(),
+            _ => Meaning::Nothing,
         }
     }
 

@@ -9,4 +9,4 @@ pub(super) use crate::json::text::Text;
 pub(super) use crate::number::Value;
 pub(super) use crate::order_book::OrderBook;
 pub(super) use crate::simulate::wire::{Books, Currency, Derived, Numbers, Quirk, Wire};
-pub(super) use crate::ticker::{Column, Ticker};
+pub(super) use crate::ticker::{Column, Meaning, Ticker};

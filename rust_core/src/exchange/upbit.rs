@@ -74,24 +74,20 @@ impl Rules for Upbit {
     /// is against yesterday's close at 0:00 UTC, and of all columns the volume alone is of a
     /// rolling 24 hours. Each key has a short form, format `SIMPLE`.
     #[inline(always)]
-    fn ticker<T: Text>(
-        key: &[u8],
-        reader: &mut Reader<T>,
-        ticker: &mut Ticker<T::Value>,
-    ) -> Result<()> {
+    fn ticker(key: &[u8]) -> Meaning {
         match key {
-            b"opening_price" | b"op" => ticker.read(Column::Opening, reader),
-            b"trade_price" | b"tp" => ticker.read(Column::Trade, reader),
-            b"high_price" | b"hp" => ticker.read(Column::Max, reader),
-            b"low_price" | b"lp" => ticker.read(Column::Min, reader),
-            b"prev_closing_price" | b"pcp" => ticker.read(Column::PrevClosing, reader),
-            b"acc_trade_volume_24h" | b"atv24h" => ticker.read(Column::Volume, reader),
-            b"signed_change_price" | b"scp" => ticker.read(Column::Change, reader),
-            b"signed_change_rate" | b"scr" => ticker.read(Column::Rate, reader),
-            b"code" | b"cd" => ticker.read_instrument(reader),
-            b"timestamp" | b"tms" => ticker.time.read(0, reader),
-            b"type" | b"ty" => expect_word(&mut ticker.kind_words, reader, &["ticker"]),
-            _ => reader.skip(),
+            b"opening_price" | b"op" => Meaning::Column(Column::Opening),
+            b"trade_price" | b"tp" => Meaning::Column(Column::Trade),
+            b"high_price" | b"hp" => Meaning::Column(Column::Max),
+            b"low_price" | b"lp" => Meaning::Column(Column::Min),
+            b"prev_closing_price" | b"pcp" => Meaning::Column(Column::PrevClosing),
+            b"acc_trade_volume_24h" | b"atv24h" => Meaning::Column(Column::Volume),
+            b"signed_change_price" | b"scp" => Meaning::Column(Column::Change),
+            b"signed_change_rate" | b"scr" => Meaning::Column(Column::Rate),
+            b"code" | b"cd" => Meaning::Instrument,
+            b"timestamp" | b"tms" => Meaning::Time(0),
+            b"type" | b"ty" => Meaning::Kind(&["ticker"]),
+            _ => Meaning::Nothing,
         }
     }
 

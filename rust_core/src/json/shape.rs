@@ -1,14 +1,31 @@
 //! The two ways in which exchanges lay out the numbers of a level: an array, or an object's members.
 
 use super::Reader;
-use super::block::Block;
+use super::pattern::Literal;
 use super::text::Text;
 use crate::error::{Error, Result};
-use crate::number::{Number, Parsed, Value};
+use crate::number::{Number, Value};
 
-/// How `N` numbers are laid out.
+/// How `N` numbers are laid out. A level that is written as usual is read in parts, so that what
+/// closes it and opens the next one is a single piece of text.
 pub trait Shape<const N: usize>: Copy {
-    fn read<'a, T: Text>(self, reader: &mut Reader<'a, T>) -> Result<[Number<'a, T::Value>; N]>;
+    /// How long that is which `open` reads.
+    fn open_length<T: Text>(self) -> usize;
+
+    /// Reads what stands before the first number.
+    fn open<T: Text>(self, reader: &mut Reader<T>) -> bool;
+
+    /// Reads the numbers, and what stands between them.
+    fn numbers<'a, T: Text>(self, reader: &mut Reader<'a, T>) -> Option<[Number<'a, T::Value>; N]>;
+
+    /// Reads what closes this level and opens the next one.
+    fn next<T: Text>(self, reader: &mut Reader<T>) -> bool;
+
+    /// Reads what closes this level.
+    fn close<T: Text>(self, reader: &mut Reader<T>) -> bool;
+
+    /// Reads a whole level, however it is written.
+    fn any<'a, T: Text>(self, reader: &mut Reader<'a, T>) -> Result<[Number<'a, T::Value>; N]>;
 }
 
 /// The first two of an array: `["69012.31", "0.05", …]`.
@@ -17,13 +34,42 @@ pub struct Pair;
 
 impl Shape<2> for Pair {
     #[inline(always)]
-    fn read<'a, T: Text>(self, reader: &mut Reader<'a, T>) -> Result<[Number<'a, T::Value>; 2]> {
-        let pair = match reader.quick_pair() {
-            Some(pair) => pair,
-            None => reader.apart(Reader::any_pair)?,
-        };
+    fn open_length<T: Text>(self) -> usize {
+        T::OPEN_PAIR.len()
+    }
+
+    #[inline(always)]
+    fn open<T: Text>(self, reader: &mut Reader<T>) -> bool {
+        reader.literal(T::OPEN_PAIR)
+    }
+
+    #[inline(always)]
+    fn numbers<'a, T: Text>(self, reader: &mut Reader<'a, T>) -> Option<[Number<'a, T::Value>; 2]> {
+        let first = reader.quick_number_in_quotes()?;
+        let second = reader.literal(T::MID_PAIR).then(|| reader.quick_number_in_quotes())??;
+        Some([first, second])
+    }
+
+    #[inline(always)]
+    fn next<T: Text>(self, reader: &mut Reader<T>) -> bool {
+        reader.literal(T::NEXT_PAIR)
+    }
+
+    #[inline(always)]
+    fn close<T: Text>(self, reader: &mut Reader<T>) -> bool {
+        reader.literal(T::QUOTE) && reader.rest_of_array().is_ok()
+    }
+
+    fn any<'a, T: Text>(self, reader: &mut Reader<'a, T>) -> Result<[Number<'a, T::Value>; 2]> {
+        reader.expect(b'[')?;
+        reader.space();
+        let first = reader.number()?;
+        if !reader.comma() {
+            return Err(Error::Syntax);
+        }
+        let second = reader.number()?;
         reader.rest_of_array()?;
-        Ok(pair)
+        Ok([first, second])
     }
 }
 
@@ -32,145 +78,99 @@ impl Shape<2> for Pair {
 #[derive(Clone, Copy, Debug)]
 pub struct Object<L>(pub L);
 
-/// The names of an object's members, of up to 23 bytes each.
+/// The names of an object's members, of up to 22 bytes each.
 pub trait Names<const N: usize>: Copy {
     const NAMES: [&'static str; N];
 }
 
-impl<L: Names<2>> Shape<2> for Object<L> {
-    #[inline(always)]
-    fn read<'a, T: Text>(self, reader: &mut Reader<'a, T>) -> Result<[Number<'a, T::Value>; 2]> {
-        if let Some(numbers) = reader.quick_two(const { &Literal::all::<L, T, 2>() }) {
-            return Ok(numbers);
+/// The parts that are the same for any number of members.
+macro_rules! members {
+    ($count:literal, $numbers:item) => {
+        #[inline(always)]
+        fn open_length<T: Text>(self) -> usize {
+            const { before_first::<L, T, $count>(T::OPEN_OBJECT).length }
         }
-        // one by one, so that the quick way need not leave its numbers where these are
-        let [first, second] = reader.apart(|reader| reader.any_members(&L::NAMES))?;
-        Ok([first, second])
-    }
+
+        #[inline(always)]
+        fn open<T: Text>(self, reader: &mut Reader<T>) -> bool {
+            reader.long_literal(const { &before_first::<L, T, $count>(T::OPEN_OBJECT) })
+        }
+
+        $numbers
+
+        #[inline(always)]
+        fn next<T: Text>(self, reader: &mut Reader<T>) -> bool {
+            reader.long_literal(const { &before_first::<L, T, $count>(T::NEXT_OBJECT) })
+        }
+
+        #[inline(always)]
+        fn close<T: Text>(self, reader: &mut Reader<T>) -> bool {
+            reader.byte(b'}')
+        }
+
+        fn any<'a, T: Text>(
+            self,
+            reader: &mut Reader<'a, T>,
+        ) -> Result<[Number<'a, T::Value>; $count]> {
+            reader.any_members(&L::NAMES)
+        }
+    };
+}
+
+// no loop and no closure: either would keep literals, and numbers that are not asked for, in memory
+impl<L: Names<2>> Shape<2> for Object<L> {
+    members!(
+        2,
+        #[inline(always)]
+        fn numbers<'a, T: Text>(
+            self,
+            reader: &mut Reader<'a, T>,
+        ) -> Option<[Number<'a, T::Value>; 2]> {
+            let [second] = const { &before_others::<L, T, 2, 1>() };
+            Some([reader.quick_value()?, reader.quick_member(second)?])
+        }
+    );
 }
 
 impl<L: Names<4>> Shape<4> for Object<L> {
-    #[inline(always)]
-    fn read<'a, T: Text>(self, reader: &mut Reader<'a, T>) -> Result<[Number<'a, T::Value>; 4]> {
-        if let Some(numbers) = reader.quick_four(const { &Literal::all::<L, T, 4>() }) {
-            return Ok(numbers);
+    members!(
+        4,
+        #[inline(always)]
+        fn numbers<'a, T: Text>(
+            self,
+            reader: &mut Reader<'a, T>,
+        ) -> Option<[Number<'a, T::Value>; 4]> {
+            let [second, third, fourth] = const { &before_others::<L, T, 4, 3>() };
+            let [first, second] = [reader.quick_value()?, reader.quick_member(second)?];
+            Some([first, second, reader.quick_member(third)?, reader.quick_member(fourth)?])
         }
-        let [first, second, third, fourth] =
-            reader.apart(|reader| reader.any_members(&L::NAMES))?;
-        Ok([first, second, third, fourth])
-    }
+    );
 }
 
-/// All that stands before a member's value, `{"price": ` or `, "qty": `. It is known when this is
-/// compiled, and so is its length.
-#[derive(Clone, Copy, Debug)]
-struct Literal {
-    text: [[u8; 16]; 2],
-    ignore: [[u8; 16]; 2],
-    length: usize,
+/// What stands before the first member's value: `{"price": `.
+const fn before_first<L: Names<N>, T: Text, const N: usize>(opening: &[u8]) -> Literal {
+    Literal::NOTHING.with(opening).with(L::NAMES[0].as_bytes()).with(T::AFTER_KEY)
 }
 
-impl Literal {
-    /// One for each member.
-    const fn all<L: Names<N>, T: Text, const N: usize>() -> [Self; N] {
-        let mut all = [Literal { text: [[0; 16]; 2], ignore: [[0xff; 16]; 2], length: 0 }; N];
-        let mut i = 0;
-        while i < N {
-            let before = if i == 0 { T::OPEN_OBJECT } else { T::NEXT_KEY };
-            all[i] = all[i].with(before).with(L::NAMES[i].as_bytes()).with(T::AFTER_KEY);
-            i += 1;
-        }
-        all
+/// And before each of the `M` others': `, "qty": `.
+const fn before_others<L: Names<N>, T: Text, const N: usize, const M: usize>() -> [Literal; M] {
+    let mut all = [Literal::NOTHING; M];
+    let mut i = 0;
+    while i < M {
+        let name = L::NAMES[i + 1].as_bytes();
+        all[i] = Literal::NOTHING.with(T::NEXT_KEY).with(name).with(T::AFTER_KEY);
+        i += 1;
     }
-
-    const fn with(mut self, text: &[u8]) -> Self {
-        let mut i = 0;
-        while i < text.len() {
-            let at = self.length;
-            self.text[at / 16][at % 16] = text[i];
-            self.ignore[at / 16][at % 16] = 0;
-            self.length += 1;
-            i += 1;
-        }
-        self
-    }
+    all
 }
 
 impl<'a, T: Text> Reader<'a, T> {
-    #[inline(always)]
-    fn quick_pair(&mut self) -> Option<[Number<'a, T::Value>; 2]> {
-        let mut reader = *self;
-        let first = reader.literal(T::OPEN_PAIR).then(|| reader.quick_number())??;
-        let second = reader.literal(T::MID_PAIR).then(|| reader.quick_number())??;
-        reader.literal(T::QUOTE).then(|| {
-            *self = reader;
-            [first, second]
-        })
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn any_pair(&mut self) -> Result<[Number<'a, T::Value>; 2]> {
-        self.expect(b'[')?;
-        self.space();
-        let first = self.number()?;
-        if !self.comma() {
-            return Err(Error::Syntax);
-        }
-        Ok([first, self.number()?])
-    }
-
-    #[inline(always)]
-    fn quick_two(
-        &mut self,
-        [first, second]: &'static [Literal; 2],
-    ) -> Option<[Number<'a, T::Value>; 2]> {
-        let mut reader = *self;
-        let numbers = [reader.quick_member(first)?, reader.quick_member(second)?];
-        reader.byte(b'}').then(|| {
-            *self = reader;
-            numbers
-        })
-    }
-
-    /// The same of four. No loop and no closure: either would keep the literals, and numbers that
-    /// are not asked for, in memory.
-    #[inline(always)]
-    fn quick_four(
-        &mut self,
-        [first, second, third, fourth]: &'static [Literal; 4],
-    ) -> Option<[Number<'a, T::Value>; 4]> {
-        let mut reader = *self;
-        let [first, second] = [reader.quick_member(first)?, reader.quick_member(second)?];
-        let numbers = [first, second, reader.quick_member(third)?, reader.quick_member(fourth)?];
-        reader.byte(b'}').then(|| {
-            *self = reader;
-            numbers
-        })
-    }
-
     #[inline(always)]
     fn quick_member(&mut self, literal: &'static Literal) -> Option<Number<'a, T::Value>> {
         if !self.long_literal(literal) {
             return None;
         }
         self.quick_value()
-    }
-
-    #[inline(always)]
-    fn long_literal(&mut self, literal: &Literal) -> bool {
-        let Some(window) = self.rest.first_chunk::<32>() else { return false };
-        let is = |half: usize| {
-            window[16 * half..].first_chunk().is_some_and(|bytes| {
-                Block::load(bytes)
-                    .is(Block::load(&literal.text[half]), Block::load(&literal.ignore[half]))
-            })
-        };
-        let same = is(0) && (literal.length <= 16 || is(1));
-        if same {
-            self.rest = self.rest.get(literal.length..).unwrap_or_default();
-        }
-        same
     }
 
     /// A number in quotes or not. The two ways are apart, as a guess which one it will be is mostly
@@ -191,16 +191,17 @@ impl<'a, T: Text> Reader<'a, T> {
         Some(number)
     }
 
+    /// A number between quotes, where no exponent is expected: what comes next tells of one.
     #[inline(always)]
-    pub(super) fn quick_number(&mut self) -> Option<Number<'a, T::Value>> {
-        let Parsed { value, length, point } = T::Value::usual(self.rest.first_chunk()?)?;
-        let number = Number { value, rest: self.rest, length, point };
-        self.rest = self.rest.get(length..)?;
-        Some(number)
+    fn quick_number_in_quotes(&mut self) -> Option<Number<'a, T::Value>> {
+        self.taken(T::Value::without_exponent(self.rest.first_chunk()?)?)
     }
 
-    #[cold]
-    #[inline(never)]
+    #[inline(always)]
+    fn quick_number(&mut self) -> Option<Number<'a, T::Value>> {
+        self.taken(T::Value::usual(self.rest.first_chunk()?)?)
+    }
+
     fn any_members<const N: usize>(
         &mut self,
         names: &[&'static str; N],

@@ -56,7 +56,7 @@ impl<'a, T: Text> Reader<'a, T> {
     }
 
     #[inline(always)]
-    fn skip_scalar(&mut self) -> Result<()> {
+    pub(super) fn skip_scalar(&mut self) -> Result<()> {
         let end = match self.rest.first_chunk().map(|chunk| Block::load(chunk).find_end_of_scalar())
         {
             Some(end) if end < 16 => end,

@@ -221,10 +221,31 @@ fn levels_apart<const N: usize, T: Text>(
 ) -> Result<()> {
     let mut local = *reader; // which registers hold, whatever `reader` points to
     let mut more = !local.null() && local.open_array()?;
+    let mut is_open = false; // by what closed the level before
     while more {
-        add(shape.read(&mut local)?)?;
-        more = local.next_element()?;
+        let left = local.rest().len() + if is_open { shape.open_length::<T>() } else { 0 };
+        let numbers =
+            if is_open || shape.open(&mut local) { shape.numbers(&mut local) } else { None };
+        is_open = numbers.is_some() && shape.next(&mut local);
+        match numbers {
+            Some(numbers) if is_open || shape.close(&mut local) => add(numbers)?,
+            _ => {
+                local = reader.back_at(left);
+                local.apart(|reader| any_level(reader, shape, &mut add))?;
+            }
+        }
+        more = is_open || local.next_element()?;
     }
     *reader = local;
     Ok(())
+}
+
+#[cold]
+#[inline(never)]
+fn any_level<const N: usize, T: Text>(
+    reader: &mut Reader<T>,
+    shape: impl Shape<N>,
+    add: &mut impl FnMut([Number<T::Value>; N]) -> Result<()>,
+) -> Result<()> {
+    add(shape.any(reader)?)
 }
