@@ -3,8 +3,6 @@
 use std::io::{ErrorKind, Read};
 use std::ops::{ControlFlow, Range};
 
-use lz4_flex::frame::FrameDecoder;
-
 use super::{
     ATTRIBUTES, CHECKED, COUNT, CRC, Compression, FIRST_TIMESTAMP, FORMAT, HEADER_BYTES,
     IS_APPEND_TIME, LENGTH, MAGIC, MAX_TIMESTAMP, varint,
@@ -90,13 +88,21 @@ pub fn records(
     let body = &batch[HEADER_BYTES..];
     match Compression::of(attributes).ok_or(Corrupt::Format)? {
         Compression::None => reading.all(&mut Plain(body), take),
-        Compression::Lz4 => reading.all(&mut Window::new(FrameDecoder::new(body), window), take),
+        Compression::Lz4 => {
+            let decoder = lz4::Decoder::new(body).map_err(not_decompressed)?;
+            reading.all(&mut Window::new(decoder, window), take)
+        }
         Compression::Zstd => {
-            let decoder = zstd::stream::read::Decoder::with_buffer(body);
-            let decoder = decoder.map_err(|error| Corrupt::Compression(error.to_string()))?;
+            let decoder =
+                zstd::stream::read::Decoder::with_buffer(body).map_err(not_decompressed)?;
             reading.all(&mut Window::new(decoder, window), take)
         }
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+fn not_decompressed(error: std::io::Error) -> Corrupt {
+    Corrupt::Compression(error.to_string())
 }
 
 /// What the header of a batch says of its records.
@@ -230,7 +236,7 @@ impl<'w, R: Read> Window<'w, R> {
                 Ok(0) => break,
                 Ok(count) => self.held.end += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(Corrupt::Compression(error.to_string())),
+                Err(error) => return Err(not_decompressed(error)),
             }
         }
         Ok(())

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::reader::{self, Corrupt};
 use super::writer::{Producer, Writer};
-use super::{ATTRIBUTES, CHECKED, CRC, Compression, HEADER_BYTES, IS_APPEND_TIME, varint};
+use super::{ATTRIBUTES, CHECKED, CRC, Compression, HEADER_BYTES, IS_APPEND_TIME, LENGTH, varint};
 
 type Content = (i64, Vec<u8>, Vec<u8>);
 
@@ -116,6 +116,34 @@ fn records_have_no_headers() {
         ControlFlow::Continue(())
     };
     reader::records(&batch, 0, &mut Vec::new(), check).unwrap();
+}
+
+#[test]
+fn every_client_can_read_our_lz4() {
+    let batch = batch(&[(1, vec![2], vec![3])], Compression::Lz4);
+    let frame = &batch[HEADER_BYTES..];
+    assert_eq!(frame[..4], 0x184d_2204_u32.to_le_bytes());
+    // blocks that do not build on each other, no checksums, no length; blocks of 64 KiB at most
+    assert_eq!(frame[4..6], [0x60, 0x40]);
+}
+
+#[test]
+fn what_is_cut_off_is_an_error() {
+    let value: Vec<u8> =
+        (0..60_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let contents = [(1, vec![], value.clone()), (1, vec![], value)];
+    for compression in [Compression::Lz4, Compression::Zstd] {
+        let whole = batch(&contents, compression);
+        for end in
+            [HEADER_BYTES, HEADER_BYTES + 3, HEADER_BYTES + 9, whole.len() / 3, whole.len() - 9]
+        {
+            let mut cut_off = whole[..end].to_vec();
+            let length = i32::try_from(end - LENGTH.end).unwrap();
+            cut_off[LENGTH].copy_from_slice(&length.to_be_bytes());
+            seal(&mut cut_off);
+            assert!(read(&cut_off, 0).is_err(), "{compression:?} {end}");
+        }
+    }
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
+use lz4::liblz4::BlockChecksum;
+use lz4::{BlockMode, BlockSize, ContentChecksum};
 
 use super::{
     ATTRIBUTES, CHECKED, COUNT, CRC, Compression, FIRST_SEQUENCE, FIRST_TIMESTAMP, FORMAT,
@@ -149,10 +150,15 @@ fn zstd_compressed(records: &[u8], into: Vec<u8>) -> std::io::Result<Vec<u8>> {
 
 fn lz4_compressed(records: &[u8], into: Vec<u8>) -> std::io::Result<Vec<u8>> {
     // Java's reader wants blocks that do not build on each other
-    let frame = FrameInfo::new().block_mode(BlockMode::Independent).block_size(BlockSize::Max64KB);
-    let mut encoder = FrameEncoder::with_frame_info(frame, into);
+    let mut encoder = lz4::EncoderBuilder::new()
+        .block_mode(BlockMode::Independent)
+        .block_size(BlockSize::Max64KB)
+        .block_checksum(BlockChecksum::NoBlockChecksum) // the batch has one
+        .checksum(ContentChecksum::NoChecksum)
+        .build(into)?;
     encoder.write_all(records)?;
-    encoder.finish().map_err(std::io::Error::from)
+    let (written, result) = encoder.finish();
+    result.map(|()| written)
 }
 
 fn signed(length: usize) -> i64 {
