@@ -1,9 +1,7 @@
 """Batching: nothing is lost between the core and the messages, whatever the batches are."""
 
-import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 from typing import Literal
 
 import pytest
@@ -14,8 +12,7 @@ from hypothesis import strategies as st
 from cluster import split_array
 from conftest import EXCHANGES, FIXTURES, KINDS, lines_of
 from marketprep import Batch, Decoder, Kind
-from marketprep.batch import BatchProcessor, MemoryWatch, Message, TimeStacker
-from marketprep.byte_queue import ByteQueue
+from marketprep.batch import BatchProcessor, Message, TimeStacker
 
 ENVELOPES = {name: lines_of(FIXTURES / name / "ticker.jsonl")[0] for name in ("upbit", "bithumb")}
 RECORDS = {
@@ -78,8 +75,8 @@ def test_record_batches_have_the_same_values(
     found: list[tuple[int, bytes | None, bytes | None]] = []
     before = int(time.time() * 1000)
     for envelopes in [*taken, None]:
+        expected += apart.messages(None if envelopes is None else batch_of(envelopes))
         batch = None if envelopes is None else batch_of(envelopes)
-        expected += apart.messages(batch)
         for finished in together.finished(batch, compression, is_transactional=is_transactional):
             read = MemoryRecords(finished.by(7, 3, len(found))).next_batch()
             assert read.validate_crc()
@@ -143,46 +140,13 @@ def test_time_runs_from_the_start() -> None:
     assert stacker.remaining() == 0
 
 
-def test_memory_is_measured() -> None:
-    assert MemoryWatch(1).is_over()
-    assert not MemoryWatch(1 << 20).is_over()
-    assert MemoryWatch(512).share(4) == 32 << 20
-
-
-def test_a_queue_says_when_it_is_full() -> None:
-    async def main() -> None:
-        queue = ByteQueue[int](100)
-        sizes, held = [30, 30, 40, 1000, 1], []
-        for number, size in enumerate(sizes):
-            assert queue.is_full == (sum(sizes[:number]) >= 100)
-            await queue.put(number, size)
-            held.append(queue.held_bytes)
-        assert held == [30, 60, 100, 1100, 1101]
-        await queue.close()
-        taken = [number async for number in everything(queue)]
-        assert taken == [0, 1, 2, 3, 4]
-        assert not queue.is_full
-        assert queue.held_bytes == 0
-
-    async def everything(queue: ByteQueue[int]) -> AsyncIterator[int]:
-        while (number := await queue.get()) is not None:
-            yield number
-
-    asyncio.run(main())
-
-
-def test_a_queue_gives_what_is_there_even_if_there_is_no_time_left() -> None:
-    async def main() -> None:
-        queue = ByteQueue[str](10)
-        assert await queue.get(0) is None
-        assert await queue.get(0.01) is None
-        await queue.put("a", 1)
-        assert await queue.get(0) == "a"
-        await queue.put("b", 1)
-        drained = asyncio.create_task(queue.drained())
-        await asyncio.sleep(0.01)
-        assert not drained.done()
-        assert await queue.get(0) == "b"
-        await drained
-
-    asyncio.run(main())
+def test_a_framer_takes_the_records() -> None:
+    """Else they were held until they are committed, beside what became of them."""
+    batch = batch_of([("upbit", 1), ("upbit", 2)])
+    held, last = batch.held, batch.last
+    assert held >= len(batch.records) > 0
+    values = list(batcher(2).messages(batch))
+    assert [len(split_array(message.value or b"")) for message in values] == [2]
+    assert (batch.records, batch.held) == (b"", held - 2 * (len(RECORDS["upbit"]) + 1))
+    assert last == batch.last == ("upbit", RECORDS["upbit"])
+    assert batch.counts["upbit"]["records"] == 2

@@ -4,12 +4,14 @@ import asyncio
 import time
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import TopicPartition, errors
 
 from cluster import Cluster
 from marketprep.assignment import Assignment, assignments
 from marketprep.batch import Message
 from marketprep.delivery import Delivery, ExactlyOnce, Fenced
+from marketprep.outbox import DeliveryError, Outbox, close, new_producer
+from test_service import set_limit
 
 
 def of_okx(cluster: Cluster) -> Assignment:
@@ -72,6 +74,30 @@ def test_a_transaction_is_all_or_nothing(cluster: Cluster) -> None:
     asyncio.run(go_through())
     assert there(cluster) == [one.value for one in (*sent, checkpoint)]
     assert cluster.committed("okx", "orderbook") == 7
+
+
+def test_what_is_refused_is_noticed_with_the_next_that_is_sent(cluster: Cluster) -> None:
+    """Not only when all of it is to be acknowledged, which may be a while later."""
+    cluster.create_topics()
+    topic = of_okx(cluster).topics.output
+    set_limit(cluster, topic, 200)
+
+    async def run() -> None:
+        producer = new_producer(cluster.settings, "none")
+        await producer.start()
+        outbox = Outbox(producer)
+
+        async def go_on() -> None:
+            while True:  # as brokers need not know of the limit at once
+                await outbox.send([message(topic, b"x" * 1000)])
+                await asyncio.sleep(0.05)
+
+        with pytest.raises(DeliveryError) as refused:
+            await asyncio.wait_for(go_on(), 30)
+        assert isinstance(refused.value.__cause__, errors.MessageSizeTooLargeError)
+        await close(producer)
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1.5])

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from conftest import FIXTURES, lines_of
 from marketprep import Batch, Decoder, dead_letters, direct
 from marketprep.batch import Message
+from marketprep.connections import AIOKafkaConnection
 from marketprep.settings import load_settings
 
 PLACE = TopicPartition("in", 3)
@@ -26,6 +27,9 @@ GOOD = lines_of(FIXTURES / "upbit" / "ticker.jsonl")[0]
 
 #: Tickers keep nothing from batch to batch.
 DECODER = Decoder("ticker")
+
+#: At so many bytes a call has led to enough.
+MOST = 8 << 20
 
 Headers = list[tuple[str, bytes | None]]
 Record = tuple[bytes | None, bytes | None, Headers, int]
@@ -152,11 +156,11 @@ def test_what_is_read_is_what_aiokafka_reads(
     for start in range(0, len(ours), at_once):
         some = ours[start : start + at_once]
         of_some = [one for one in theirs if some[0].first_offset <= one.offset <= some[-1].offset]
-        batch, rejected, rest = direct.decode(DECODER, PLACE, some)
+        batch, rejected, rest = direct.decode(DECODER, PLACE, some, MOST)
         assert (batch.envelopes, rest) == (len(of_some), ())
         found += of_some
         if of_some:
-            of_public = direct.decode(DECODER, PLACE, of_some)
+            of_public = direct.decode(DECODER, PLACE, of_some, MOST)
             assert all_of(batch, rejected) == all_of(*of_public)
     assert found == theirs
 
@@ -170,7 +174,7 @@ def test_what_the_core_cannot_decompress_goes_the_public_way(
     theirs, ours = list(fetched(pieces, 0)), list(fetched(pieces, 0, direct.deserializer))
     assert ours == theirs
     if ours:
-        batch, *_ = direct.decode(DECODER, PLACE, ours)
+        batch, *_ = direct.decode(DECODER, PLACE, ours, MOST)
         assert batch.envelopes == len(ours)
 
 
@@ -180,7 +184,7 @@ def test_a_damaged_batch_is_an_error(compression: int) -> None:
 
     def decode(content: bytes) -> str:
         with pytest.raises(errors.CorruptRecordException) as raised:
-            direct.decode(DECODER, PLACE, [one_batch(content)])
+            direct.decode(DECODER, PLACE, [one_batch(content)], MOST)
         assert "in, partition 3, offsets 7 to 11: " in str(raised.value)
         return str(raised.value)
 
@@ -195,7 +199,7 @@ def test_a_damaged_batch_is_an_error(compression: int) -> None:
             struct.pack_into(">I", body, 17, calc_crc32c(body[21:]))
             one = one_batch(bytes(body))
             try:
-                batch, *_ = direct.decode(DECODER, PLACE, [one])
+                batch, *_ = direct.decode(DECODER, PLACE, [one], MOST)
             except errors.CorruptRecordException:
                 continue
             assert batch.envelopes <= 5 + 255
@@ -225,14 +229,14 @@ def test_what_is_not_handed_over_is_checked_all_the_same() -> None:
 def all_read(records: Iterable[direct.Fetched]) -> int:
     """How many messages there are."""
     some = list(records)
-    return direct.decode(DECODER, PLACE, some).batch.envelopes if some else 0
+    return direct.decode(DECODER, PLACE, some, MOST).batch.envelopes if some else 0
 
 
 def test_a_record_that_is_longer_than_memory_is_a_dead_letter() -> None:
     two: list[Record] = [(b"0" * 70_000_000, b"key", [], 1), (GOOD, None, [], 2)]
     content = in_log(Sent(two, ZSTD, None), 7)
     assert len(content) < 20_000
-    batch, [(reject, record)], _ = direct.decode(DECODER, PLACE, [one_batch(content)])
+    batch, [(reject, record)], _ = direct.decode(DECODER, PLACE, [one_batch(content)], MOST)
     assert (reject.reason, reject.item, record.key, record.offset) == ("too_large", None, b"key", 7)
     assert len(record.value) < 70_000
     assert batch.envelopes == 2
@@ -248,7 +252,7 @@ def test_what_unfolds_to_much_is_decoded_in_parts(value: bytes | None) -> None:
     records: Sequence[direct.Fetched] = [one_batch(content, first_offset=0)]
     next_offset, parts = 0, 0
     while records:
-        batch, rejected, records = direct.decode(DECODER, PLACE, records)
+        batch, rejected, records = direct.decode(DECODER, PLACE, records, MOST)
         assert batch.held < 10_000_000
         assert [one.record.offset for one in rejected] == (
             [] if value == GOOD else list(range(next_offset, next_offset + batch.envelopes))
@@ -282,6 +286,10 @@ def test_another_aiokafka_is_an_obstacle(monkeypatch: pytest.MonkeyPatch) -> Non
             direct.obstacle.cache_clear()
             assert "is not the one that we know" in (direct.obstacle() or "")
             assert not direct.writes_directly(settings)
+        with monkeypatch.context() as patch:
+            patch.delattr(AIOKafkaConnection, "_read")
+            direct.obstacle.cache_clear()
+            assert "has no attribute '_read'" in (direct.obstacle() or "")
     finally:
         direct.obstacle.cache_clear()
     assert not direct.writes_directly(load_settings(options={"output.compression": "gzip"}))

@@ -1,8 +1,10 @@
 """A lane from within: what its clients tell nobody, what holds up what, and what is left behind."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,33 +16,69 @@ from conftest import without_unknown_times
 from marketprep import lane as lane_module
 from marketprep import offsets
 from marketprep.assignment import assignments
-from marketprep.batch import MemoryWatch
 from marketprep.delivery import ExactlyOnce
 from marketprep.kafka import connection
 from marketprep.lane import Lane
 from marketprep.outbox import close
+from marketprep.partition import Partition
+from marketprep.resources import MemoryBudget, Resources
+from marketprep.settings import Region
 from test_service import UPBIT, UPBIT_RECORDS, market
 
 
 @asynccontextmanager
-async def running(cluster: Cluster, region: str = "Korea") -> AsyncIterator[Lane]:
+async def running(
+    cluster: Cluster, budget_mb: float = 512, region: Region = "Korea"
+) -> AsyncIterator[Lane]:
     """A lane of tickers in this process, until the end of the context."""
-    [work] = assignments(cluster.settings, [region], ["ticker"])  # type: ignore[list-item]
-    memory = MemoryWatch(4096)
-    lane = Lane(work, cluster.settings, memory, 4 << 20)
+    [work] = assignments(cluster.settings, [region], ["ticker"])
+    budget = MemoryBudget(int(budget_mb * (1 << 20)))
+    resources = replace(Resources.of(4096, 1), budget=budget)
+    lane = Lane(work, cluster.settings, resources)
     task = asyncio.create_task(lane.run())
     try:
         await until(lambda: lane.is_ready)
         yield lane
-    finally:
         lane.stop()
         await task
+    finally:
+        task.cancel()  # after a failure it might wait for what the test holds up
+        with suppress(asyncio.CancelledError):
+            await task
+        resources.close()
 
 
-async def until(is_so: Callable[[], bool], seconds: float = 30) -> None:
+async def until(is_so: Callable[[], bool], seconds: float = 90) -> None:
     async with asyncio.timeout(seconds):
         while not is_so():  # noqa: ASYNC110 - it may be anything
             await asyncio.sleep(0.05)
+
+
+def hold_commits(
+    monkeypatch: pytest.MonkeyPatch, besides: int | None = None
+) -> tuple[list[int], asyncio.Event]:
+    """Offsets that are to be committed, and what lets these commits go on.
+
+    Those of the partition `besides` are left alone.
+    """
+    committed: list[int] = []
+    goes_on = asyncio.Event()
+    commit = ExactlyOnce.commit
+
+    async def held(self: ExactlyOnce, next_offset: int, *checkpoints: Any) -> None:  # noqa: ANN401
+        if self._place.partition != besides:
+            committed.append(next_offset)
+            await goes_on.wait()
+        await commit(self, next_offset, *checkpoints)
+
+    monkeypatch.setattr(ExactlyOnce, "commit", held)
+    return committed, goes_on
+
+
+def opened(lane: Lane, number: int) -> Partition:
+    """A partition that it works on."""
+    [found] = [of for of in lane._partitions.open if of.number == number]  # type: ignore[union-attr] # noqa: SLF001
+    return found
 
 
 def items(lane: Lane) -> int:
@@ -148,35 +186,137 @@ def test_an_answer_that_is_an_error_does_not_mean_that_nothing_is_committed(
     assert len(asked) >= 3
 
 
-def test_a_slow_partition_holds_up_no_other(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("names", [["upbit"], ["upbit", "coinone", "korbit"]])
+def test_slow_partitions_hold_up_no_other(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, names: list[str]
 ) -> None:
-    """Though it has more to read than it may hold."""
+    """Though they have more to read than they may hold; even if nothing is left for others."""
+    # the first commit is to come, and be held up, while most is still to be read
+    cluster.configure(batch={"commit_interval_ms": 10, "max_wait_ms": 5})
     cluster.create_topics()
-    topics, slow = cluster.of("upbit", "ticker")
-    envelopes, truth = market("upbit", "ticker", 12_000_000)
-    cluster.produce(topics.input, slow, envelopes, compression_type="lz4")
-    end = ExactlyOnce.end
-    goes_on = asyncio.Event()
-
-    async def held(delivery: Any, offsets: Any = None, group_id: str = "") -> None:  # noqa: ANN401
-        if any(place.partition == slow for place in offsets):
-            await goes_on.wait()
-        await end(delivery, offsets, group_id)
-
-    monkeypatch.setattr(ExactlyOnce, "end", held)
+    sent = 0
+    for name in names:
+        envelopes, truth = market(name, "ticker", 12_000_000)
+        topics, slow = cluster.of(name, "ticker")
+        cluster.produce(topics.input, slow, envelopes, compression_type="lz4")
+        sent += len(truth)
+    other, wanted = market("bithumb", "ticker", 50_000)
+    topics, quick = cluster.of("bithumb", "ticker")
+    _, goes_on = hold_commits(monkeypatch, besides=quick)
 
     async def run() -> None:
-        async with running(cluster) as lane:
-            _, partition = cluster.of("bithumb", "ticker")
-            other, wanted = market("bithumb", "ticker", 50_000)
+        async with running(cluster, budget_mb=4) as lane:
+            budget = lane._resources.budget  # noqa: SLF001 - which is to be exhausted
+            if len(names) > 1:
+                await until(lambda: not budget.has_room)
             await asyncio.sleep(1)
-            await asyncio.to_thread(cluster.produce, topics.input, partition, other)
+            await asyncio.to_thread(cluster.produce, topics.input, quick, other)
             await until(lambda: items(lane) == len(wanted))
             goes_on.set()
-            await until(lambda: items(lane) == len(wanted) + len(truth))
+            await until(lambda: items(lane) == len(wanted) + sent)
+            accounts = [of._account for of in lane._partitions.open]  # type: ignore[union-attr] # noqa: SLF001
+            await until(lambda: not any(of.held_bytes for of in accounts))
 
     asyncio.run(run())
+
+
+def test_what_is_not_decoded_yet_is_left_to_whoever_comes_next(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A partition that is taken away is read no more, though the reader has some of it left."""
+    cluster.create_topics()
+    topics, number = cluster.of("upbit", "ticker")
+    envelopes, truth = market("upbit", "ticker", 8_000_000)
+    cluster.produce(topics.input, number, envelopes, compression_type="lz4")
+    _, goes_on = hold_commits(monkeypatch)
+
+    async def run() -> None:
+        async with running(cluster, budget_mb=0.25) as lane:  # a batch leads to several chunks
+            partition = opened(lane, number)
+            await until(lambda: partition.has_rest and not partition.has_room)
+            await partition.finish()  # as a group would have it
+            assert (partition.has_rest, partition.has_room, partition.is_empty) == (False,) * 3
+            await asyncio.sleep(0.5)
+            goes_on.set()
+            await until(lambda: 0 < items(lane) < len(truth))
+            await until(lambda: partition not in lane._partitions.open)  # type: ignore[union-attr] # noqa: SLF001
+        async with running(cluster) as lane:
+            await until(lambda: lane.metrics.lag.get(number) == 0)
+
+    asyncio.run(run())
+    records = cluster.records("upbit", "ticker")
+    assert without_unknown_times(records, truth) == truth
+
+
+def test_a_member_without_partitions_waits_for_some(cluster: Cluster) -> None:
+    """There may be more members than partitions: whoever has none is there for when others go."""
+    cluster.configure(assignment="group")
+    cluster.create_topics()
+    topics, partition = cluster.of("kraken", "ticker")
+    envelopes, truth = market("kraken", "ticker", 20_000)
+
+    def counts(lanes: list[Lane]) -> list[int]:
+        return sorted(len(of._partitions.open) if of._partitions else -1 for of in lanes)  # noqa: SLF001
+
+    async def run() -> None:
+        async with AsyncExitStack() as stack:
+            stacks = [await stack.enter_async_context(AsyncExitStack()) for _ in range(3)]
+            lanes = [await one.enter_async_context(running(cluster, region="NE")) for one in stacks]
+            await until(lambda: counts(lanes) == [0, 1, 1])
+            assert all(lane.is_ready for lane in lanes)
+            [spare] = [lane for lane in lanes if counts([lane]) == [0]]
+            for one, lane in zip(stacks, lanes, strict=True):
+                if lane is not spare:
+                    await one.aclose()
+            await until(lambda: counts([spare]) == [2])
+            await asyncio.to_thread(cluster.produce, topics.input, partition, envelopes)
+            await until(lambda: items(spare) == len(truth))
+
+    asyncio.run(run())
+
+
+def test_what_waits_without_memory_for_more_is_committed_at_once(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not in as many transactions as there were polls."""
+    cluster.configure(batch={"commit_interval_ms": 5000})  # time is not to be what ends one
+    cluster.create_topics()
+    topics, number = cluster.of("upbit", "ticker")
+    envelopes, _ = market("upbit", "ticker", 2_000_000)
+    committed, goes_on = hold_commits(monkeypatch)
+
+    async def run() -> None:
+        async with running(cluster, budget_mb=1) as lane:
+            partition = opened(lane, number)
+            polls = 0
+            for envelope in envelopes:
+                if not partition.has_room:
+                    break
+                before = partition.position
+                await asyncio.to_thread(cluster.produce, topics.input, number, [envelope])
+                await until(lambda before=before: partition.position > before)  # type: ignore[misc]
+                polls += 1
+            assert not partition.has_room
+            goes_on.set()
+            await until(lambda: len(committed) > 1)
+            assert committed[1] == partition.position
+            assert polls > 2
+
+    asyncio.run(run())
+
+
+def test_nothing_is_learnt_from_nothing() -> None:
+    """Of a batch whose last records were compacted away there may be none that is wanted."""
+    size = lane_module._Size()  # noqa: SLF001 - what is tested
+    first = size.messages(800)
+    size.learn(0, 1)
+    assert size.messages(800) == first
+    size.learn(400, 1)
+    assert [size.messages(wanted) for wanted in (800, 1)] == [2, 1]
+    size.learn(100, 100)
+    assert size.messages(800) == 2, "not at once"
+    size.learn(800, 1)
+    assert size.messages(800) == 1
 
 
 class Stubborn(ConsumerRebalanceListener):  # type: ignore[misc] # it has no types
@@ -216,10 +356,11 @@ def test_a_consumer_that_cannot_be_stopped_leaves_its_group_all_the_same(cluster
         await one.start()
         await stubborn.has_some.wait()
         other.subscribe([topics.input], listener=quick)
-        await other.start()
+        joining = asyncio.create_task(other.start())
         await stubborn.is_asked.wait()
         await close(one)
         async with asyncio.timeout(15):  # the session would last longer
+            await joining
             await quick.has_some.wait()
         await close(other)
         await asyncio.sleep(0.5)
@@ -238,29 +379,37 @@ def test_what_has_come_meanwhile_is_committed_at_once(
     cluster.configure(batch={"max_wait_ms": 0})
     cluster.create_topics()
     topics, number = cluster.of("upbit", "ticker")
-    committed: list[int] = []
-    commit = ExactlyOnce.commit
 
-    async def check() -> None:
-        goes_on = asyncio.Event()
+    committed, goes_on = hold_commits(monkeypatch)
 
-        async def held(self: ExactlyOnce, next_offset: int, *checkpoints: Any) -> None:  # noqa: ANN401
-            committed.append(next_offset)
-            await goes_on.wait()
-            await commit(self, next_offset, *checkpoints)
-
-        monkeypatch.setattr(ExactlyOnce, "commit", held)
+    async def run() -> None:
         async with running(cluster) as lane:
-            [partition] = [
-                of
-                for of in lane._partitions.open  # type: ignore[union-attr] # noqa: SLF001 - to see it read
-                if of.number == number
-            ]
+            partition = opened(lane, number)
             for count in range(1, 5):
                 await asyncio.to_thread(cluster.produce, topics.input, number, UPBIT[:1])
                 await until(lambda count=count: partition.position == count)  # type: ignore[misc]
             goes_on.set()
             await until(lambda: len(committed) > 1)
 
-    asyncio.run(check())
+    asyncio.run(run())
     assert committed[:2] == [1, 4]
+
+
+def test_at_least_once_readers_need_not_wait_for_a_commit(cluster: Cluster) -> None:
+    cluster.configure(delivery="at_least_once", batch={"commit_interval_ms": 20_000})
+    cluster.create_topics()
+    topics, number = cluster.of("upbit", "ticker")
+
+    async def run() -> None:
+        async with running(cluster) as lane:
+            for count in (1, 2):
+                await asyncio.to_thread(cluster.produce, topics.input, number, UPBIT[:1])
+                await until(lambda count=count: cluster.end(topics.output, number) == count)  # type: ignore[misc]
+            assert items(lane) == 0, "which is counted when it is committed"
+            assert cluster.committed("upbit", "ticker") < 0
+            stopped_at = time.monotonic()
+        assert time.monotonic() - stopped_at < 15, "it does not wait for the time of the commit"
+
+    asyncio.run(run())
+    assert cluster.records("upbit", "ticker") == UPBIT_RECORDS[:1] * 2
+    assert cluster.committed("upbit", "ticker") == 2, "a lane that is stopped leaves nothing"

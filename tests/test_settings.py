@@ -275,6 +275,14 @@ def test_config_needs_only_what_differs(tmp_path: Path) -> None:
     assert load_settings(tmp_path) == default_settings
 
 
+def test_how_long_to_wait_follows_from_the_delivery() -> None:
+    default_settings = load_settings()
+    at_least_once = default_settings.model_copy(update={"delivery": "at_least_once"})
+    assert (default_settings.max_wait_ms, at_least_once.max_wait_ms) == (1, 0)
+    batch = default_settings.batch.model_copy(update={"max_wait_ms": 30})
+    assert at_least_once.model_copy(update={"batch": batch}).max_wait_ms == 30
+
+
 def test_exchanges_are_a_whole_table(tmp_path: Path) -> None:
     names = sorted(set(EXCHANGES) - {"okx"})
     row = {"region": "Asia", "partition": 0, "depth": 1}

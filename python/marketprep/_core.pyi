@@ -1,9 +1,10 @@
 """The Rust core: bytes in, bytes out, one call a batch, the GIL released meanwhile."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, TypedDict, final, type_check_only
+from typing import Final, Literal, Protocol, TypedDict, final, type_check_only
 
 __all__ = [
+    "BATCH_BYTES",
     "BUILD_PROFILE",
     "Batch",
     "Book",
@@ -18,6 +19,7 @@ __all__ = [
     "reject_reasons",
 ]
 
+BATCH_BYTES: Final[int]
 BUILD_PROFILE: Literal["debug", "release"]
 
 def exchange_names() -> list[tuple[str, list[str]]]:
@@ -113,8 +115,10 @@ class Decoder:
     def decode_lines(self, block: bytes | bytearray) -> Batch:
         """Decodes a block of lines, each an envelope. Blank lines are none."""
 
-    def decode_fetched(self, fetched: Sequence[tuple[bytes, int, int, int]]) -> Batch:
-        """Decodes the records of Kafka's record batches, as they were fetched.
+    def decode_fetched(
+        self, fetched: Sequence[tuple[bytes, int, int, int]], most_bytes: int
+    ) -> Batch:
+        """Decodes the records of Kafka's record batches, until so many bytes have come of them.
 
         Each is what was fetched, where in it the batch begins and ends, and the offset from which
         its records are wanted. Compressions are none, lz4 and zstd. Raises ValueError for a batch
@@ -139,7 +143,10 @@ class Batch:
 
     @property
     def records(self) -> bytes:
-        """The records, a line of JSON each, in the order of the values."""
+        """The records, a line of JSON each, in the order of the values.
+
+        Empty once a framer has taken them.
+        """
 
     @property
     def held(self) -> int:
@@ -204,7 +211,7 @@ class Framer:
         """
 
     def values(self, batch: Batch | None = None) -> list[tuple[bytes, bytes, int | None]]:
-        """Takes in what was decoded, or, without it, lets go what waits.
+        """Takes the records of what was decoded, or, without it, lets go what waits.
 
         The values that are full: key, value and time in milliseconds.
         """

@@ -1,30 +1,14 @@
 """Batching: records into Kafka values, and when those leave."""
 
-import ctypes
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import psutil
-
 from marketprep._core import Batch, Finished, Framer
 from marketprep.kind import Kind
 
 Headers = Sequence[tuple[str, bytes]]
-
-#: How long a measurement of memory is good for, in seconds.
-_MEASURE_SECONDS = 0.1
-
-#: Options of glibc's mallopt: up to which size blocks come from the heap, how much of that is kept
-#: though it is free, and how many heaps there are.
-_MMAP_THRESHOLD, _TRIM_THRESHOLD, _ARENA_MAX = -3, -1, -8
-#: Longer than any fetch.
-_BLOCK_BYTES = 32 << 20
-
-#: A batch of the protocol, and so a value in it, whatever `max_records` is: brokers take a megabyte
-#: by default.
-BATCH_BYTES = 900_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,52 +74,3 @@ class TimeStacker:
     def remaining(self) -> float:
         """The seconds that are left; 0 when it is time."""
         return max(0.0, self._end - self._clock())
-
-
-class MemoryWatch:
-    """Tells whether this process takes more memory than it may."""
-
-    def __init__(self, max_memory_mb: int) -> None:
-        self._limit = max_memory_mb << 20
-        # what is under way when it is noticed must have room, too
-        self._enough = self._limit * 5 // 8
-        self._process = psutil.Process()
-        self._measured_at = -_MEASURE_SECONDS
-        self._is_over = False
-
-    def is_over(self) -> bool:
-        """Whether it is nearly as much as the limit, measured ten times a second at most."""
-        now = time.monotonic()
-        if now - self._measured_at >= _MEASURE_SECONDS:
-            self._measured_at = now
-            self._is_over = self._process.memory_info().rss > self._enough
-        return self._is_over
-
-    def keep_blocks(self) -> None:
-        """Lets large blocks be used again, where the C library can do that (glibc).
-
-        Else those of each fetch would be given back and asked for anew, page by page.
-        """
-        set_option = getattr(ctypes.CDLL(None), "mallopt", None)
-        if set_option:
-            set_option(_MMAP_THRESHOLD, _BLOCK_BYTES)
-            set_option(_TRIM_THRESHOLD, min(self._limit // 16, _BLOCK_BYTES))
-            set_option(_ARENA_MAX, 2)
-
-    @staticmethod
-    def trim() -> None:
-        """Gives back what is free within the heap, where the C library can do that (glibc).
-
-        It keeps what a burst took, as after an outage, in the arena of each thread.
-        """
-        give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if give_back:
-            give_back(0)
-
-    def share(self, lanes: int) -> int:
-        """How many bytes each lane may hold between its reader and its writer.
-
-        A quarter of the limit for all of them: the rest is for the interpreter, for what aiokafka
-        has fetched, and for the sent that is not acknowledged.
-        """
-        return self._limit // 4 // max(1, lanes)

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, cast
 
 from marketprep import _core
 from marketprep._core import Batch, Book
@@ -64,9 +64,11 @@ class Decoder:
         """
         return self._core.decode(values, timestamps, offsets)
 
-    def decode_fetched(self, fetched: Sequence[tuple[bytes, int, int, int]]) -> Batch:
+    def decode_fetched(
+        self, fetched: Sequence[tuple[bytes, int, int, int]], most_bytes: int
+    ) -> Batch:
         """Decodes the records of Kafka's record batches: see the core's own."""
-        return self._core.decode_fetched(fetched)
+        return self._core.decode_fetched(fetched, most_bytes)
 
     def decode_lines(self, block: bytes | bytearray) -> Batch:
         """Decodes a block of whole lines, each an envelope."""
@@ -110,17 +112,62 @@ def parse(records: bytes) -> list[dict[str, Any]]:
     ]
 
 
-class Totals:
+class ItemCounts:
+    """What became of items, summed over batches."""
+
+    def __init__(self) -> None:
+        # as the core counts them, so that little is to be done for each batch
+        self._sums: Counter[str] = Counter()
+
+    def count(self, counts: "Counts") -> None:
+        """Counts in what the core has counted."""
+        for name, count in cast("Mapping[str, int]", counts).items():
+            if count:  # few are
+                self._sums[name] += count
+
+    @property
+    def items(self) -> int:
+        """All of them."""
+        return self._sums["items"]
+
+    @property
+    def decoded(self) -> int:
+        """Those that left a record, or more."""
+        return self._sums["decoded"]
+
+    @property
+    def records(self) -> int:
+        """What they left."""
+        return self._sums["records"]
+
+    @property
+    def control(self) -> Counter[str]:
+        """Control messages, by their sort."""
+        return self._beginning_with("control_")
+
+    @property
+    def held_back(self) -> Counter[str]:
+        """Those that left no record though they could be decoded, by the reason."""
+        return Counter({reason: self._sums[reason] for reason in HELD_BACK})
+
+    @property
+    def oddities(self) -> Counter[str]:
+        """What was odd about books or times, by what it was."""
+        return self._beginning_with("odd_")
+
+    def _beginning_with(self, prefix: str) -> Counter[str]:
+        sums = self._sums.items()
+        return Counter(
+            {name.removeprefix(prefix): of for name, of in sums if name.startswith(prefix)}
+        )
+
+
+class Totals(ItemCounts):
     """What became of everything that was decoded, summed over batches."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.envelopes = 0
-        self.items = 0
-        self.decoded = 0
-        self.records = 0
-        self.control: Counter[str] = Counter()
-        self.held_back: Counter[str] = Counter()
-        self.oddities: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
 
     def add(self, batch: Batch) -> None:
@@ -128,24 +175,13 @@ class Totals:
         self.envelopes += batch.envelopes
         self.rejected.update(reject.reason for reject in batch.rejects)
         for counts in batch.counts.values():
-            self.items += counts["items"]
-            self.decoded += counts["decoded"]
-            self.records += counts["records"]
-            for reason in HELD_BACK:
-                self.held_back[reason] += counts[reason]
-            self.control.update(with_prefix(counts, "control_"))
-            self.oddities.update(with_prefix(counts, "odd_"))
+            self.count(counts)
 
     def merge(self, other: "Totals") -> None:
         """Counts in what others have counted."""
         self.envelopes += other.envelopes
-        self.items += other.items
-        self.decoded += other.decoded
-        self.records += other.records
-        self.control.update(other.control)
-        self.held_back.update(other.held_back)
-        self.oddities.update(other.oddities)
         self.rejected.update(other.rejected)
+        self._sums.update(other._sums)  # noqa: SLF001 - it is another of this class
 
     def __str__(self) -> str:
         return (
@@ -159,16 +195,6 @@ def _with_parts(counts: Counter[str]) -> str:
     """A sum, and what it is made of: `3 (warming 1, outdated 2)`."""
     parts = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
     return f"{counts.total()} ({parts})" if parts else "0"
-
-
-def with_prefix(counts: "Counts", prefix: str) -> dict[str, int]:
-    """Those of the counts whose names begin so, without the prefix."""
-    found = (
-        (name.removeprefix(prefix), count)
-        for name, count in counts.items()
-        if name.startswith(prefix)
-    )
-    return {name: count for name, count in found if isinstance(count, int)}
 
 
 def whole_lines(stream: BinaryIO) -> Iterator[bytes]:

@@ -61,6 +61,7 @@ class Transactions:
         self._timeout = settings.kafka.transaction_timeout_ms / 1000
         self._begun = _now()
         self._is_open = False
+        self._fenced: Fenced | None = None
 
     async def start(self) -> None:
         """Ends what the last one with this id has begun, one way or the other; fences it off."""
@@ -107,6 +108,8 @@ class Transactions:
     @contextmanager
     def _telling_what_is_wrong(self) -> Iterator[None]:
         """Raises Fenced, or a KafkaError, for what the producer raises once it is unusable."""
+        if self._fenced:  # which a producer knows itself only if a transaction failed of it
+            raise self._fenced
         try:
             yield
         except (DeliveryError, errors.KafkaError, *_UNUSABLE) as error:
@@ -114,8 +117,8 @@ class Transactions:
             if isinstance(cause, _UNUSABLE):
                 cause = self._fatal_error()
             if isinstance(cause, _FENCED):
-                is_late = _now() - self._begun > self._timeout
-                raise Fenced(is_late=is_late) from error
+                self._fenced = Fenced(is_late=_now() - self._begun > self._timeout)
+                raise self._fenced from error
             is_denied = isinstance(cause, errors.TopicAuthorizationFailedError)
             if cause and is_denied and not isinstance(error, DeliveryError):
                 raise DeliveryError(", ".join(sorted(*cause.args))) from cause
@@ -138,7 +141,7 @@ class Delivery(Protocol):
 
     @property
     def is_transactional(self) -> bool:
-        """Whether batches are parts of transactions."""
+        """Whether what is sent is part of a transaction, and so not to be read before `commit`."""
 
     async def start(self) -> None:
         """Must be done before committed offsets are asked for."""

@@ -17,7 +17,9 @@ from aiokafka import ConsumerRecord, TopicPartition, errors
 from aiokafka.consumer import fetcher
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from marketprep import connections
 from marketprep._core import Batch, Finished, Reject
+from marketprep.connections import AIOKafkaConnection, AIOKafkaProtocol
 from marketprep.decoder import Decoder
 from marketprep.settings import Settings
 
@@ -63,6 +65,9 @@ def _unexpected() -> str | None:
         PartitionRecords._consumer_record: "self tp record",  # noqa: SLF001 - what is checked
         BatchBuilder._set_producer_state: "self producer_id producer_epoch base_sequence",  # noqa: SLF001
         BatchBuilder._build: "self",  # noqa: SLF001 - as above
+        AIOKafkaConnection._read: "self_ref",  # noqa: SLF001 - as above
+        AIOKafkaConnection._handle_frame: "self resp",  # noqa: SLF001 - as above
+        AIOKafkaProtocol.__init__: "self closed_fut args loop kw",
     }
     for function, names in expected.items():
         if list(inspect.signature(function).parameters) != names.split():
@@ -81,7 +86,11 @@ def writes_directly(settings: Settings) -> bool:
 
 
 def install() -> None:
-    """Lets consumers that `deserializer` was given to fetch whole batches; no others."""
+    """Lets consumers that `deserializer` was given to fetch whole batches; no others.
+
+    All connections read whole answers from then on.
+    """
+    connections.install()
     fetcher.MemoryRecords = _RecordSet
     fetcher.PartitionRecords = _partition_records
 
@@ -273,8 +282,12 @@ class Decoded(NamedTuple):
     rest: Sequence[Fetched]
 
 
-def decode(decoder: Decoder, place: TopicPartition, records: Sequence[Fetched]) -> Decoded:
+def decode(
+    decoder: Decoder, place: TopicPartition, records: Sequence[Fetched], most_bytes: int
+) -> Decoded:
     """Decodes what was fetched of a partition at once, all of it one way or the other.
+
+    Of whole batches not much more than so many bytes come of it, and there may be a rest.
 
     Raises CorruptRecordException, as consumers do on the public way.
     """
@@ -283,7 +296,7 @@ def decode(decoder: Decoder, place: TopicPartition, records: Sequence[Fetched]) 
         rejected = [Rejected(reject, records[reject.index]) for reject in batch.rejects]
         return Decoded(batch, rejected, ())
     try:
-        batch = decoder.decode_fetched([record[:4] for record in records])
+        batch = decoder.decode_fetched([record[:4] for record in records], most_bytes)
     except ValueError as error:
         offsets = f"offsets {records[0].first_offset} to {records[-1].offset}"
         text = f"{place.topic}, partition {place.partition}, {offsets}: {error}"

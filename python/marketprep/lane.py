@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import structlog
@@ -13,7 +13,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition, errors
 from marketprep import direct, topics
 from marketprep._core import Batch
 from marketprep.assignment import Assignment
-from marketprep.batch import MemoryWatch
 from marketprep.book_log import BookLog
 from marketprep.delivery import Fenced
 from marketprep.direct import Fetched
@@ -29,21 +28,20 @@ from marketprep.metrics import ExchangeMetrics, LaneMetrics
 from marketprep.outbox import DeliveryError, check, close
 from marketprep.partition import Partition, Surroundings
 from marketprep.partitions import PartitionManager
+from marketprep.resources import Resources
 from marketprep.settings import Settings
 
 T = TypeVar("T")
 
 _POLL_MS = 200
+#: How long to wait for messages of some partitions while others wait for memory.
+_GLANCE_MS = 10
 #: At least four times the largest batch: what is cut off is fetched again.
 _PARTITION_FETCH_BYTES = 4 << 20
-#: What is fetched at once of all partitions: at most, and at least however many lanes there are.
-_MOST_FETCH_BYTES = 16 << 20
-_LEAST_FETCH_BYTES = 1 << 20
-#: How many bytes of values are taken over at once. What was fetched and is not taken over stays
-#: compressed, and so small.
-_POLL_BYTES = 8 << 20
 #: How many messages or batches are taken over at first, while nothing is known of their size.
 _FIRST_MESSAGES = 8
+#: Of how many there would be memory for, where there is none.
+_LITTLE = 8
 
 #: Whoever is alive sends heartbeats: how long it does not poll says nothing beside them.
 _NEVER_MS = 1 << 30
@@ -67,9 +65,7 @@ class Lane:
     from the committed offsets.
     """
 
-    def __init__(
-        self, assignment: Assignment, settings: Settings, memory: MemoryWatch, queue_bytes: int
-    ) -> None:
+    def __init__(self, assignment: Assignment, settings: Settings, resources: Resources) -> None:
         self.assignment = assignment
         self.metrics = LaneMetrics(
             {name: ExchangeMetrics(set()) for name in assignment.exchange_names}
@@ -78,8 +74,7 @@ class Lane:
             for name in names:
                 self.metrics.exchanges[name].partitions.add(number)
         self._settings = settings
-        self._memory = memory
-        self._queue_bytes = queue_bytes
+        self._resources = resources
         # bound when it is first used, as logging may not be set up by now
         self._log = structlog.stdlib.get_logger("marketprep.lane", lane=assignment.name)
         self._stop = asyncio.Event()
@@ -168,15 +163,14 @@ class Lane:
 
     async def _session(self, *, until_end: bool) -> None:
         """One life of a consumer, and of all that works on its partitions."""
-        consumer = _new_consumer(self._settings, self.assignment, self._queue_bytes // 4)
+        consumer = _new_consumer(self._settings, self.assignment, self._resources.fetch_bytes)
         is_group = self._settings.assignment == "group"
         try:
             async with asyncio.TaskGroup() as tasks:
                 around = Surroundings(
                     self.assignment,
                     self._settings,
-                    self._memory,
-                    self._queue_bytes // self.assignment.partitions,
+                    self._resources,
                     self._count,
                     asyncio.Event(),
                     until_end,
@@ -209,35 +203,55 @@ class Lane:
     async def _read(
         self, consumer: AIOKafkaConsumer, partitions: PartitionManager, changed: asyncio.Event
     ) -> None:
-        size = _Size(min(_POLL_BYTES, self._queue_bytes // 2 // self.assignment.partitions))
-        with ThreadPoolExecutor(1, f"decode {self.assignment.name}") as pool:
+        budget, memory = self._resources.budget, self._resources.memory
+        size = _Size()
+        served = time.monotonic()
+        with budget.waking(changed):
             while not self._stop.is_set() and not partitions.is_at_end:
                 changed.clear()
-                ready = [partition for partition in partitions.open if partition.has_room]
+                ready = [of for of in partitions.open if of.has_room]
+                most_bytes = budget.chunk_bytes
+                if not ready and time.monotonic() - served >= _POLL_MS / 1000:
+                    # others do not let go of what they have
+                    ready = [of for of in partitions.open if of.is_empty]
+                    most_bytes //= _LITTLE
                 if not ready:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(changed.wait(), _POLL_MS / 1000)
                     continue
+                served = time.monotonic()
                 for partition in ready:
                     partition.seek()
-                polled = await self._poll(consumer, ready, size.messages)
+                is_one_full = len(ready) < len(partitions.open)
+                milliseconds = _GLANCE_MS if is_one_full else _POLL_MS
+                polled = await self._poll(consumer, ready, size.messages(most_bytes), milliseconds)
                 for partition in ready if polled is not None else ():
-                    records = (polled or {}).get(partition.place, ())
-                    if taken := await partition.take(records, pool):
-                        size.learn(taken, len(records))
-                if self._memory.is_over():
+                    await partition.keep((polled or {}).get(partition.place, ()))
+                    if not partition.has_room:  # others have taken the same memory meanwhile
+                        most_bytes = budget.chunk_bytes // _LITTLE
+                    if partition.has_rest and (partition.has_room or partition.is_empty):
+                        size.learn(*await partition.take(most_bytes))
+                if memory.is_over():
                     for partition in partitions.open:
                         await partition.drained()
 
     async def _poll(
-        self, consumer: AIOKafkaConsumer, ready: Sequence[Partition], most: int
+        self,
+        consumer: AIOKafkaConsumer,
+        ready: Sequence[Partition],
+        most: int,
+        milliseconds: int,
     ) -> dict[TopicPartition, list[Fetched]] | None:
         """What was fetched of partitions; None if that is not to be had."""
-        places = [partition.place for partition in ready]
+        places = [partition.place for partition in ready if not partition.has_rest]
+        if not places:
+            return {}
+        if len(places) < len(ready):
+            milliseconds = 0
         try:
             # while a group is sharing out anew it does not return
             return await self._unless_stopped(
-                consumer.getmany(*places, timeout_ms=_POLL_MS, max_records=most)
+                consumer.getmany(*places, timeout_ms=milliseconds, max_records=most)
             )
         except errors.OffsetOutOfRangeError as error:
             lost = error.args[0]
@@ -268,16 +282,21 @@ class Lane:
 class _Size:
     """How many of what is fetched come to so many bytes, learnt from those that were seen."""
 
-    def __init__(self, wanted_bytes: int) -> None:
-        self.messages = _FIRST_MESSAGES
-        self._wanted_bytes = wanted_bytes
+    def __init__(self) -> None:
         self._mean = 0.0
 
+    def messages(self, wanted_bytes: int) -> int:
+        """How many come to so many bytes, one at least."""
+        return max(1, int(wanted_bytes / self._mean)) if self._mean else _FIRST_MESSAGES
+
     def learn(self, size: int, count: int) -> None:
+        """Notes how many bytes some of them had; nothing is learnt from none."""
+        if not (size and count):
+            return
         mean = size / count
-        # large ones are believed at once, small ones only after a while
-        self._mean = max(mean, self._mean + (mean - self._mean) / 8)
-        self.messages = max(1, int(self._wanted_bytes / self._mean))
+        # the first ones and large ones are believed at once, small ones only after a while
+        slowly = self._mean + (mean - self._mean) / 8
+        self._mean = max(mean, slowly) if self._mean else mean
 
 
 def _new_consumer(settings: Settings, assignment: Assignment, fetch_bytes: int) -> AIOKafkaConsumer:
@@ -298,7 +317,7 @@ def _new_consumer(settings: Settings, assignment: Assignment, fetch_bytes: int) 
         isolation_level="read_committed",
         value_deserializer=direct.deserializer if is_direct else None,
         max_partition_fetch_bytes=_PARTITION_FETCH_BYTES,
-        fetch_max_bytes=min(_MOST_FETCH_BYTES, max(_LEAST_FETCH_BYTES, fetch_bytes)),
+        fetch_max_bytes=fetch_bytes,
         fetch_max_wait_ms=100,
     )
 

@@ -76,7 +76,7 @@ class LiveTable:
                     f"{self._rate(of):,.0f}",
                     *_prices(of),
                     "?" if lag is None else f"{lag:,}",
-                    f"{of.held_back:,}",
+                    f"{of.held_back.total():,}",
                     f"{of.dead_letters:,}",
                 )
                 table.add_row(name, lane.assignment.kind, *itertools.compress(cells, shown))

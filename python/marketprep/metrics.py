@@ -1,27 +1,21 @@
 """What the service has done, counted by exchange once it is committed."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 from marketprep._core import Batch
-from marketprep.decoder import HELD_BACK, Totals, with_prefix
+from marketprep.decoder import ItemCounts, Totals
 
 
-@dataclass
-class ExchangeMetrics:
+class ExchangeMetrics(ItemCounts):
     """One exchange in one kind."""
 
-    #: Where its messages are.
-    partitions: set[int]
-    items: int = 0
-    records: int = 0
-    control: int = 0
-    held_back: int = 0
-    #: What was odd about books or times, by what it was.
-    oddities: Counter[str] = field(default_factory=Counter)
-    dead_letters: int = 0
-    #: The newest record, as it was produced.
-    last_record: bytes = b""
+    def __init__(self, partitions: set[int]) -> None:
+        super().__init__()
+        #: Where its messages are.
+        self.partitions = partitions
+        self.dead_letters = 0
+        #: The newest record, as it was produced.
+        self.last_record = b""
 
 
 @dataclass
@@ -42,17 +36,14 @@ class LaneMetrics:
         """Counts what has been delivered and committed."""
         self.totals.add(batch)
         for name, counts in batch.counts.items():
-            of = self.exchanges.setdefault(name, ExchangeMetrics({partition}))
-            of.items += counts["items"]
-            of.records += counts["records"]
-            of.held_back += sum(counts[reason] for reason in HELD_BACK)
-            of.oddities.update(with_prefix(counts, "odd_"))
-            of.control += sum(with_prefix(counts, "control_").values())
-        owner = next((of for of in self.exchanges.values() if partition in of.partitions), None)
+            self.exchanges.setdefault(name, ExchangeMetrics({partition})).count(counts)
         for reject in batch.rejects:
-            of_exchange = self.exchanges.get(reject.exchange or "") or owner
-            if of_exchange:
-                of_exchange.dead_letters += 1
+            if of := self.exchanges.get(reject.exchange or "") or self._owner_of(partition):
+                of.dead_letters += 1
         if last := batch.last:
             exchange, record = last
             self.exchanges[exchange].last_record = record
+
+    def _owner_of(self, partition: int) -> ExchangeMetrics | None:
+        """The exchange whose partition it is."""
+        return next((of for of in self.exchanges.values() if partition in of.partitions), None)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, errors
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from marketprep._core import Finished
-from marketprep.batch import BATCH_BYTES, Message
+from marketprep._core import BATCH_BYTES, Finished
+from marketprep.batch import Message
 from marketprep.direct import ProducedBatch
 from marketprep.kafka import connection
 from marketprep.settings import Settings
@@ -106,7 +107,7 @@ class Outbox:
 
     def __init__(self, producer: AIOKafkaProducer) -> None:
         self._producer = producer
-        self._deliveries: list[tuple[str, asyncio.Future[Any]]] = []
+        self._deliveries: deque[tuple[str, asyncio.Future[Any]]] = deque()
 
     async def send(self, messages: Iterable[Message]) -> None:
         """Sends messages, in order for each partition. Waits while earlier ones stand in line."""
@@ -156,8 +157,10 @@ class Outbox:
         return BatchBuilder(BATCH_BYTES, _ZSTD, is_transactional=is_transactional)
 
     async def _post(self, topic: str, partition: int, batch: Any) -> None:  # noqa: ANN401 - as above
+        self._check()
         batch.close()
         delivery = await self._producer.send_batch(batch, topic, partition=partition)
+        delivery.add_done_callback(_error_of)  # else it is told where nobody waits for it any more
         self._deliveries.append((topic, delivery))
 
     async def acknowledged(self) -> None:
@@ -165,10 +168,18 @@ class Outbox:
 
         Raises DeliveryError if they refuse any; flushing a producer would tell nobody.
         """
-        deliveries, self._deliveries = self._deliveries, []
-        results = await asyncio.gather(
-            *(delivery for _, delivery in deliveries), return_exceptions=True
-        )
-        for (topic, _), result in zip(deliveries, results, strict=True):
-            if isinstance(result, BaseException):
-                raise DeliveryError(topic) from result
+        if self._deliveries:
+            await asyncio.wait([delivery for _, delivery in self._deliveries])
+        self._check()
+
+    def _check(self) -> None:
+        """Forgets what has been acknowledged. Raises DeliveryError if something was refused."""
+        while self._deliveries and self._deliveries[0][1].done():
+            topic, delivery = self._deliveries.popleft()
+            if error := _error_of(delivery):
+                raise DeliveryError(topic) from error
+
+
+def _error_of(delivery: asyncio.Future[Any]) -> BaseException | None:
+    """What a delivery that is done has failed with."""
+    return asyncio.CancelledError() if delivery.cancelled() else delivery.exception()

@@ -2,29 +2,32 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition, errors
 
 from marketprep import dead_letters, direct, offsets
 from marketprep._core import Batch
 from marketprep.assignment import Assignment
-from marketprep.batch import BatchProcessor, MemoryWatch, Message, TimeStacker
-from marketprep.byte_queue import ByteQueue
+from marketprep.batch import BatchProcessor, Message, TimeStacker
 from marketprep.checkpoints import Checkpoints
+from marketprep.closable_queue import ClosableQueue
 from marketprep.decoder import Decoder
 from marketprep.delivery import AtLeastOnce, Delivery, ExactlyOnce, Fenced
 from marketprep.direct import Fetched, Rejected
 from marketprep.kafka import KafkaFailure
+from marketprep.resources import Resources
 from marketprep.settings import Settings
 from marketprep.watch import Watch, stable_end
 
+T = TypeVar("T")
+
 _COMMITTED_SECONDS = 10
 
-#: What is smaller is decoded sooner than a thread begins with it.
+#: What is smaller is decoded, or framed, sooner than a thread begins with it.
 _SMALL_BYTES = 32 << 10
 
 #: What a message takes besides its value.
@@ -58,9 +61,7 @@ class Surroundings:
 
     assignment: Assignment
     settings: Settings
-    memory: MemoryWatch
-    #: How many bytes a partition may hold between being read and being sent.
-    queue_bytes: int
+    resources: Resources
     #: Is told, for each partition, what has been committed.
     committed: Callable[[int, Batch], None]
     #: Wakes the reader: there is room again, or something to read.
@@ -72,9 +73,9 @@ class Surroundings:
 class Partition:
     """One partition while it is ours: its books, its queue, and the cycles of its delivery.
 
-    `open` and `write` are one task, `seek` and `take` are the reader's. While one cycle is being
-    acknowledged the next is read and decoded. After any failure nothing is repaired: all of it is
-    closed.
+    `open` and `write` are one task, `seek`, `keep` and `take` are the reader's. While one cycle is
+    being acknowledged the next is read and decoded. After any failure nothing is repaired: all of
+    it is closed.
     """
 
     def __init__(self, number: int, consumer: AIOKafkaConsumer, around: Surroundings) -> None:
@@ -90,7 +91,11 @@ class Partition:
             partition=number,
             exchange=around.assignment.exchanges_of(number),
         )
-        self._queue = ByteQueue[Poll](around.queue_bytes)
+        self._queue = ClosableQueue[Poll]()
+        self._account = around.resources.budget.account(around.changed)
+        #: Of what was fetched, what is still to be decoded; and the offset behind all of it.
+        self._rest: Sequence[Fetched] = ()
+        self._next_offset = 0
         self._checkpoints = Checkpoints(around.assignment, around.settings, number)
         self._delivery = _delivery(around, self.place, consumer)
         self._committed = self._committing = 0
@@ -120,8 +125,18 @@ class Partition:
 
     @property
     def has_room(self) -> bool:
-        """Whether more may be read."""
-        return not self._queue.is_full
+        """Whether there is memory for another chunk of it."""
+        return not self._is_closing and self._account.has_room
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds nothing, and so may have a little even if others leave no memory."""
+        return not self._is_closing and not self._account.held_bytes
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether there is something to decode without another poll."""
+        return bool(self._rest)
 
     @property
     def is_at_end(self) -> bool:
@@ -138,37 +153,57 @@ class Partition:
             self._go_to(self.position)
             self._is_sought = True
 
-    async def take(self, records: Sequence[Fetched], executor: Executor) -> int:
-        """Decodes what was fetched, and lets it be delivered; about how many bytes it had."""
+    async def keep(self, records: Sequence[Fetched]) -> None:
+        """Takes over what was fetched, which is still to be decoded.
+
+        There is no rest, or nothing was fetched. Without records too it may be that reading has
+        got further.
+        """
         async with self._reading:
-            if self._is_closing:
-                return 0
-            next_offset = await self._next_offset(records)
+            if self._is_closing or self._rest:
+                return
+            self._next_offset = await self._consumed(records)
+            self._rest = records
+            if not records and self._next_offset != self.position:
+                self.position = self._next_offset
+                await self._queue.put(Poll(self.position))
+
+    async def take(self, most_bytes: int) -> tuple[int, int]:
+        """Decodes what is kept, until about so many bytes have come of it; lets them be delivered.
+
+        About how many bytes it had or led to, and of how many of what was fetched.
+        """
+        async with self._reading:
+            if self._is_closing or not self._rest:
+                return 0, 0
+            records = self._rest
+            expected = min(most_bytes, direct.expected_bytes(records))
+            self._account.take(expected)
+            poll, self._rest = await self._decoded(records, most_bytes)
+            self._account.change(poll.size - expected)
+            self.position = poll.next_offset
             size = 0
-            while records:
-                poll, records = await self._decoded(next_offset, records, executor)
-                if batch := poll.batch:
-                    # values are not all there is of messages
-                    size += batch.bytes_in + _MESSAGE_BYTES * batch.envelopes
-                self.position = poll.next_offset
-                await self._queue.put(poll, poll.size)
-                if records:
-                    await self._queue.room()
-            if next_offset != self.position:
-                self.position = next_offset
-                await self._queue.put(Poll(next_offset), 0)
-            return size
+            if poll.batch:  # values are not all there is of messages
+                size = poll.batch.bytes_in + _MESSAGE_BYTES * poll.batch.envelopes
+                size = max(size, poll.batch.held)
+            await self._queue.put(poll)
+            return size, max(1, len(records) - len(self._rest))
 
     async def _decoded(
-        self, next_offset: int, records: Sequence[Fetched], executor: Executor
+        self, records: Sequence[Fetched], most_bytes: int
     ) -> tuple[Poll, Sequence[Fetched]]:
         """What became of what was fetched, or of its beginning; and what is left."""
+        decode = partial(self._decode, self._next_offset, records, most_bytes)
         if direct.expected_bytes(records) < _SMALL_BYTES and not self._checkpoints.is_due():
-            return self._decode(next_offset, records)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(executor, self._decode, next_offset, records)
+            return decode()
+        return await self._in_worker(decode)
 
-    async def _next_offset(self, records: Sequence[Fetched]) -> int:
+    async def _in_worker(self, work: Callable[[], T]) -> T:
+        """Does what takes long beside the event loop: the core works without the GIL."""
+        workers = self._around.resources.workers
+        return await asyncio.get_running_loop().run_in_executor(workers, work)
+
+    async def _consumed(self, records: Sequence[Fetched]) -> int:
         """The consumer's position. Marks of transactions move it too, which are no records."""
         with suppress(errors.IllegalStateError):  # a group is about to take the partition away
             position: int = await self._consumer.position(self.place)
@@ -176,10 +211,9 @@ class Partition:
         return records[-1].offset + 1 if records else self.position
 
     def _decode(
-        self, next_offset: int, records: Sequence[Fetched]
+        self, next_offset: int, records: Sequence[Fetched], most_bytes: int
     ) -> tuple[Poll, Sequence[Fetched]]:
-        """Runs in the lane's thread if it is much: the core releases the GIL."""
-        batch, rejected, rest = direct.decode(self.decoder, self.place, records)
+        batch, rejected, rest = direct.decode(self.decoder, self.place, records, most_bytes)
         if rest:
             next_offset = rest[0].first_offset
         saved: Sequence[Message] = ()
@@ -207,7 +241,7 @@ class Partition:
             await self._note_end()
             self.decoder = self._checkpoints.forget()
             mark = self._checkpoints.beginning(start)
-            await self._queue.put(Poll(start, checkpoints=mark), 0)
+            await self._queue.put(Poll(start, checkpoints=mark))
 
     def _go_to(self, offset: int) -> None:
         self._consumer.seek(self.place, offset)
@@ -218,9 +252,10 @@ class Partition:
         async with self._reading:
             if not self._is_closing:
                 self._is_closing = True
+                self._rest = ()
                 # so that whoever comes next need not read again
                 if saved := self._checkpoints.round(self.position, self.decoder):
-                    await self._queue.put(Poll(self.position, checkpoints=saved), 0)
+                    await self._queue.put(Poll(self.position, checkpoints=saved))
                 await self._queue.close()
 
     async def drained(self) -> None:
@@ -251,49 +286,71 @@ class Partition:
 
     async def _cycle(self, first: Poll, batcher: BatchProcessor) -> None:
         """What one commit is of: what comes until it is time, or enough."""
-        batch = self._around.settings.batch
-        short = TimeStacker(batch.max_wait_ms)
-        long = TimeStacker(max(batch.max_wait_ms, batch.commit_interval_ms))
+        settings, is_transactional = self._around.settings, self._delivery.is_transactional
+        short = TimeStacker(settings.max_wait_ms)
+        long = TimeStacker(max(settings.max_wait_ms, settings.batch.commit_interval_ms))
         short.start()
         long.start()
         await self._delivery.begin()
         polls: list[Poll] = []
-        size = 0
+        held = 0
         poll: Poll | None = first
         while poll:
+            held += poll.size
             if poll.batch:
-                await self._send(batcher, poll.batch)
+                held -= await self._send(batcher, poll.batch)
                 await self._delivery.send(self._dead_letters(poll.rejected))
             polls.append(replace(poll, rejected=()))
-            size += poll.size
-            is_full = size > self._around.queue_bytes or self._around.memory.is_over()
-            seconds = (long if poll.is_behind else short).remaining()
+            seconds = (long if poll.is_behind and is_transactional else short).remaining()
             # what is there already need not wait for the next commit
-            is_over = is_full or not (seconds or long.remaining())
+            is_over = self._is_full(held) or not (seconds or long.remaining())
             poll = None if is_over else await self._queue.get(seconds)
-            self._around.changed.set()
-        await self._send(batcher, None)
+            if not (poll or is_over or is_transactional):
+                # readers need no commit: let them have it, and commit it with what comes
+                held -= await self._send(batcher, None)
+                if long.remaining() and not self._is_full(held):
+                    poll = await self._queue.get(long.remaining())
+                    short.start()
+        held -= await self._send(batcher, None)
         self._committing = polls[-1].next_offset
         # of several rounds all are needed: each has only what has changed since the one before
         checkpoints = [message for poll in polls for message in poll.checkpoints]
         await self._delivery.commit(self._committing, checkpoints)
         self._committed = self._committing
+        self._account.change(-held)
         for poll in polls:
             if poll.batch:
                 self._around.committed(self.number, poll.batch)
 
-    async def _send(self, batcher: BatchProcessor, batch: Batch | None) -> None:
-        """Sends the values that are full with a batch, or without one those that are not."""
+    def _is_full(self, held: int) -> bool:
+        """Whether a cycle that holds so many bytes must end, so that memory comes free."""
+        resources = self._around.resources
+        if self._account.has_room and not resources.memory.is_over():
+            return False
+        # what is in the queue holds its memory anyway: it need not have a commit of its own
+        return self._queue.is_empty or held >= resources.budget.chunk_bytes
+
+    async def _send(self, batcher: BatchProcessor, batch: Batch | None) -> int:
+        """Sends the values that are full with a batch, or without one those that are not.
+
+        How many bytes of memory that has made free.
+        """
         settings, topics = self._around.settings, self._around.assignment.topics
-        if direct.writes_directly(settings):
-            finished = batcher.finished(
-                batch,
-                settings.output.compression,
-                is_transactional=self._delivery.is_transactional,
-            )
-            await self._delivery.send_finished(topics.output, self.number, finished)
-        else:
+        if not direct.writes_directly(settings):
             await self._delivery.send(batcher.messages(batch))
+            return 0
+        before = batch.held if batch else 0
+        frame = partial(
+            batcher.finished,
+            batch,
+            settings.output.compression,
+            is_transactional=self._delivery.is_transactional,
+        )
+        finished = await self._in_worker(frame) if before >= _SMALL_BYTES else frame()
+        freed = before - sum(map(len, finished)) - (batch.held if batch else 0)
+        self._account.change(-freed)
+        await self._delivery.send_finished(topics.output, self.number, finished)
+        return freed
 
     def _dead_letters(self, rejected: Sequence[Rejected]) -> Iterator[Message]:
         assignment = self._around.assignment
@@ -318,6 +375,7 @@ class Partition:
 
     async def close(self) -> None:
         """Gives up what is not committed."""
+        self._account.close()
         await self._delivery.close()
 
 

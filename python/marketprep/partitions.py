@@ -53,7 +53,9 @@ class PartitionManager(ConsumerRebalanceListener):  # type: ignore[misc] # it ha
     @property
     def is_at_end(self) -> bool:
         """Whether all is read that was there at the beginning; never if nobody asked for it."""
-        return self.is_ready and all(partition.is_at_end for partition in self._open.values())
+        # a member of a group that has no partitions waits for some
+        is_wanted = self._around.until_end and self.is_ready
+        return is_wanted and all(partition.is_at_end for partition in self._open.values())
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """The group gives partitions. No heartbeats are sent before this returns."""

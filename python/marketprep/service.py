@@ -9,10 +9,10 @@ import structlog
 
 from marketprep import direct, topics
 from marketprep.assignment import Assignment
-from marketprep.batch import MemoryWatch
 from marketprep.decoder import Totals
 from marketprep.kafka import KafkaFailure, admin
 from marketprep.lane import Lane
+from marketprep.resources import Resources
 from marketprep.settings import Settings
 
 _log = structlog.stdlib.get_logger("marketprep.service")
@@ -25,10 +25,8 @@ class Service:
     """The lanes of some assignments."""
 
     def __init__(self, settings: Settings, work: Sequence[Assignment]) -> None:
-        memory = MemoryWatch(settings.batch.max_memory_mb)
-        share = memory.share(len(work))
-        self._memory = memory
-        self.lanes = [Lane(assignment, settings, memory, share) for assignment in work]
+        self._resources = Resources.of(settings.batch.max_memory_mb, len(work))
+        self.lanes = [Lane(assignment, settings, self._resources) for assignment in work]
         self._settings = settings
         self._work = work
         self.failure: BaseException | None = None
@@ -63,7 +61,7 @@ class Service:
         """
         if self._settings.kafka.direct and (reason := direct.obstacle()):
             _log.warning("record batches go one by one", reason=reason)
-        self._memory.keep_blocks()
+        self._resources.memory.keep_blocks()
         beside = [asyncio.create_task(self._report()), asyncio.create_task(self._trim())]
         lanes = asyncio.gather(*(self._run(lane, until_end=until_end) for lane in self.lanes))
         try:
@@ -71,6 +69,7 @@ class Service:
         finally:
             for task in beside:
                 task.cancel()
+            self._resources.close()
             self._tell("stopped")
         if self.failure:
             raise self.failure
@@ -93,11 +92,20 @@ class Service:
         while True:
             await asyncio.sleep(self._settings.watch.report_every_s)
             self._tell("progress")
+            self._tell_of_memory()
 
     async def _trim(self) -> None:
         while True:
             await asyncio.sleep(_TRIM_SECONDS)
-            await asyncio.to_thread(self._memory.trim)
+            await asyncio.to_thread(self._resources.memory.trim)
+
+    def _tell_of_memory(self) -> None:
+        if self._resources.memory.was_over():
+            _log.warning(
+                "little memory is left: reading waits until what was read is sent",
+                max_memory_mb=self._settings.batch.max_memory_mb,
+                hint="batch.max_memory_mb may be more, or partitions shared with another process",
+            )
 
     def _tell(self, event: str) -> None:
         for lane in self.lanes:
@@ -112,8 +120,8 @@ class Service:
                     exchange=name,
                     items=of.items,
                     records=of.records,
-                    control=of.control,
-                    held_back=of.held_back,
+                    control=of.control.total(),
+                    held_back=of.held_back.total(),
                     dead_letters=of.dead_letters,
                     odd={what: count for what, count in of.oddities.items() if count},
                     **({"books": books.get(name, {})} if books else {}),

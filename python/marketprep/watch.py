@@ -48,16 +48,11 @@ class Watch:
         """
         now = time.monotonic()
         behind = max(0, read - done, stable_end(self._consumer, self._place) - done)
-        before, since = self._moved
-        if done != before:
-            self._moved = done, now
-            since = now
         is_silent = now - self._heard_at(now) > self._stall_seconds
         lag = None if is_silent and not behind else behind
-        if not behind and not is_silent:
+        if done != self._moved[0] or not (behind or is_silent):
             self._moved = done, now
-            since = now
-        is_stalled = is_silent if not behind else now - since > self._stall_seconds
+        is_stalled = is_silent if not behind else now - self._moved[1] > self._stall_seconds
         self._tell(done, lag, is_stalled=is_stalled)
         return lag
 

@@ -242,6 +242,11 @@ impl Decoder {
         self.items.records.lines()
     }
 
+    /// Hands them over.
+    pub fn take_records(&mut self) -> Vec<u8> {
+        self.items.records.take()
+    }
+
     fn envelope(
         &mut self,
         input: Input,

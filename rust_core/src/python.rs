@@ -1,10 +1,10 @@
-//! The boundary to Python, and the only file that knows of it: bytes in, bytes out, one call a batch.
+//! The boundary to Python: bytes in, bytes out, one call a batch. All that knows of it is here and below.
 
 mod delivery;
 mod fetched;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use memchr::{memchr_iter, memrchr};
 use pyo3::exceptions::PyValueError;
@@ -32,6 +32,10 @@ mod _core {
         Batch, Book, Change, Decoder, Finished, Framer, Market, Reject, Stretch, exchange_names,
         reject_reasons,
     };
+
+    /// How long a value, and so a batch of the protocol, is at most, if it is not a single record.
+    #[pymodule_export]
+    const BATCH_BYTES: usize = crate::framing::MOST_VALUE_BYTES;
 
     /// How the extension was built: `release` or `debug`.
     #[pymodule_export]
@@ -96,14 +100,20 @@ impl Decoder {
         self.run(py, inputs.map(|(value, (timestamp, offset))| Input { value, timestamp, offset }))
     }
 
-    /// Decodes the records of Kafka's record batches, as they were fetched.
+    /// Decodes the records of Kafka's record batches, as they were fetched, until so many bytes
+    /// have come of them.
     #[expect(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
-    fn decode_fetched(&self, py: Python<'_>, fetched: Vec<Fetched>) -> PyResult<Batch> {
+    fn decode_fetched(
+        &self,
+        py: Python<'_>,
+        fetched: Vec<Fetched>,
+        most_bytes: usize,
+    ) -> PyResult<Batch> {
         let mut decoder = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         let decoder = &mut *decoder;
         let result = py.detach(|| {
-            let found = fetched::decode(decoder, &fetched)?;
-            Ok((decoder.records().into(), found))
+            let found = fetched::decode(decoder, &fetched, most_bytes)?;
+            Ok((decoder.take_records(), found))
         });
         let (lines, found) = result.map_err(fetched::explain)?;
         Batch::new(py, lines, found)
@@ -160,9 +170,9 @@ impl Decoder {
         // a panic of an earlier call, which no input should cause, has left at most one message half done
         let mut decoder = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         let decoder = &mut *decoder;
-        let (lines, outcome): (Box<[u8]>, _) = py.detach(|| {
+        let (lines, outcome) = py.detach(|| {
             let outcome = decoder.decode(inputs);
-            (decoder.records().into(), outcome)
+            (decoder.take_records(), outcome)
         });
         let held = lines.len() + fetched::held(&outcome.rejects);
         Batch::new(py, lines, Decoded { outcome, held, ..Decoded::default() })
@@ -172,14 +182,17 @@ impl Decoder {
 /// What became of a batch.
 #[pyclass(frozen)]
 struct Batch {
-    lines: Box<[u8]>,
+    /// The records, until they are framed.
+    lines: Mutex<Vec<u8>>,
     of_lines: Vec<batch::Run>,
     #[pyo3(get)]
     rejects: Vec<Py<Reject>>,
     originals: Mutex<HashMap<usize, Original>>,
-    /// About how many bytes all of it holds.
+    /// About how many bytes all but the records holds.
+    held_beside: usize,
+    /// The last record, and its exchange.
     #[pyo3(get)]
-    held: usize,
+    last: Option<(&'static str, Py<PyBytes>)>,
     /// Of fetched batches, where it goes on: which of them, and from which offset.
     #[pyo3(get)]
     rest: Option<(usize, i64)>,
@@ -198,10 +211,10 @@ struct Batch {
 
 #[pymethods]
 impl Batch {
-    /// The records, a line of JSON each.
+    /// The records, a line of JSON each; empty once a framer has taken them.
     #[getter]
     fn records<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, &self.lines)
+        PyBytes::new(py, &self.lines())
     }
 
     /// Of fetched batches, what else the Kafka records had of which something was rejected. They are
@@ -210,12 +223,10 @@ impl Batch {
         std::mem::take(&mut self.originals.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The last record, and its exchange.
+    /// About how many bytes all of it holds.
     #[getter]
-    fn last<'py>(&self, py: Python<'py>) -> Option<(&'static str, Bound<'py, PyBytes>)> {
-        let (_, lines) = self.lines.split_last()?;
-        let start = memrchr(b'\n', lines).map_or(0, |end| end + 1);
-        Some((self.of_lines.last()?.exchange, PyBytes::new(py, &lines[start..])))
+    fn held(&self) -> usize {
+        self.lines().len() + self.held_beside
     }
 
     /// Whose the records are: index of the value, exchange and number of records.
@@ -226,8 +237,22 @@ impl Batch {
 }
 
 impl Batch {
-    fn new(py: Python<'_>, lines: Box<[u8]>, decoded: Decoded) -> PyResult<Self> {
+    fn lines(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands the records over.
+    fn take_lines(&self) -> Vec<u8> {
+        std::mem::take(&mut self.lines())
+    }
+
+    fn new(py: Python<'_>, lines: Vec<u8>, decoded: Decoded) -> PyResult<Self> {
         let Decoded { outcome, originals, held, rest } = decoded;
+        let last = outcome.runs.last().map(|run| {
+            let before = lines.len().saturating_sub(1);
+            let start = memrchr(b'\n', &lines[..before]).map_or(0, |end| end + 1);
+            (run.exchange, PyBytes::new(py, &lines[start..before]).unbind())
+        });
         let counts = PyDict::new(py);
         for (exchange, of) in ALL.iter().zip(&outcome.counts).filter(|(_, of)| of.items > 0) {
             let row = PyDict::new(py);
@@ -249,11 +274,12 @@ impl Batch {
         let rejects: PyResult<_> =
             outcome.rejects.into_iter().map(|reject| Py::new(py, Reject(reject))).collect();
         Ok(Batch {
-            lines,
+            held_beside: held.saturating_sub(lines.len()),
+            last,
+            lines: Mutex::new(lines),
             of_lines: outcome.runs,
             rejects: rejects?,
             originals: Mutex::new(originals),
-            held,
             rest,
             changes: outcome.changes.into_iter().map(Change::from).collect(),
             envelopes: outcome.envelopes,

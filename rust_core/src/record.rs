@@ -51,6 +51,8 @@ impl Times {
 pub struct Records {
     buffer: Vec<u8>,
     length: usize,
+    /// About as long as the last ones were in all.
+    expected: usize,
     count: u64,
     head: Vec<u8>,
     clock: Clock,
@@ -65,9 +67,6 @@ struct Told<'m> {
     sequence: Option<i64>,
     times: Times,
 }
-
-/// How much memory is kept for the next batch.
-const KEPT_BYTES: usize = 8 << 20;
 
 /// What ends a record.
 const END: &[u8] = b"}\n";
@@ -118,9 +117,16 @@ impl Records {
 
     pub fn clear(&mut self) {
         (self.length, self.count) = (0, 0);
-        // one batch of many records is no reason to keep memory for all
-        self.buffer.truncate(KEPT_BYTES);
-        self.buffer.shrink_to(KEPT_BYTES);
+    }
+
+    /// Hands all records over. Nothing is kept, as there may be many decoders and few at work.
+    pub fn take(&mut self) -> Vec<u8> {
+        let mut lines = std::mem::take(&mut self.buffer);
+        lines.truncate(self.length);
+        lines.shrink_to_fit();
+        self.expected = self.length + self.length / 8;
+        self.clear();
+        lines
     }
 
     /// The records that follow are of this envelope and begin alike. `symbol` is written as it is.
@@ -298,7 +304,8 @@ impl Records {
     #[cold]
     #[inline(never)]
     fn grow(&mut self, more: usize) {
-        self.buffer.resize((self.buffer.len() * 2).max(self.length + more), 0);
+        let length = (self.buffer.len() * 2).max(self.expected).max(self.length) + more;
+        self.buffer.resize(length, 0);
     }
 }
 

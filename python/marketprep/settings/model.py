@@ -198,7 +198,7 @@ class BatchSettings(_Section):
     """When records leave."""
 
     max_records: int = Field(ge=1, le=10_000)
-    max_wait_ms: int = Field(ge=0, le=60_000)
+    max_wait_ms: int | None = Field(ge=0, le=60_000)
     commit_interval_ms: int = Field(ge=0, le=60_000)
     max_memory_mb: int = Field(ge=192)
 
@@ -360,3 +360,14 @@ class Settings(_Section):
     local_store: LocalStoreSettings
     exchanges: Mapping[str, ExchangeSettings]
     sink: SinkSettings
+
+    @property
+    def max_wait_ms(self) -> int:
+        """How long what was read waits for more: `batch.max_wait_ms`, or what serves best.
+
+        A transaction takes so long that it is worth a wait to have more in it. Without one,
+        whatever comes while brokers acknowledge what came before goes together anyway.
+        """
+        if self.batch.max_wait_ms is not None:
+            return self.batch.max_wait_ms
+        return 1 if self.delivery == "exactly_once" else 0

@@ -32,8 +32,8 @@ impl Framer {
         Ok(Framer { kind: kind_of(kind)?, framer })
     }
 
-    /// Takes in what was decoded, or, without it, lets go what waits. The values that are full:
-    /// key, value and time in milliseconds.
+    /// Takes the records of what was decoded, or, without it, lets go what waits. The values that
+    /// are full: key, value and time in milliseconds.
     #[pyo3(signature = (batch=None))]
     fn values(&self, py: Python<'_>, batch: Option<&Batch>) -> Vec<OneValue> {
         let mut values = Apart { kind: self.kind, py, values: Vec::new() };
@@ -73,7 +73,7 @@ impl Framer {
     fn run(&self, batch: Option<&Batch>, values: &mut impl Values) {
         let mut framer = self.lock();
         match batch {
-            Some(batch) => framer.add(&batch.lines, &batch.of_lines, values),
+            Some(batch) => framer.add(&batch.take_lines(), &batch.of_lines, values),
             None => framer.flush(values),
         }
     }

@@ -18,9 +18,6 @@ pub type Fetched = (PyBackedBytes, usize, usize, i64);
 /// whether it had no value.
 pub type Original = (i64, Option<i64>, Option<Vec<u8>>, Vec<(String, Option<Vec<u8>>)>, bool);
 
-/// More than that is not held at once of what batches lead to: a kilobyte can unfold to a gigabyte.
-const MOST_BYTES: usize = 8 << 20;
-
 /// What a reject takes besides its value, here and in what Python makes of it.
 const REJECT_BYTES: usize = 1 << 10;
 
@@ -41,15 +38,20 @@ pub struct Decoded {
     pub rest: Option<(usize, i64)>,
 }
 
-/// Decodes the records of some batches.
-pub fn decode(decoder: &mut Decoder, fetched: &[Fetched]) -> Result<Decoded, Corrupt> {
+/// Decodes the records of some batches, until so many bytes are held: a kilobyte can unfold to a
+/// gigabyte.
+pub fn decode(
+    decoder: &mut Decoder,
+    fetched: &[Fetched],
+    most_bytes: usize,
+) -> Result<Decoded, Corrupt> {
     let mut found = Decoded { outcome: decoder.begin(), ..Decoded::default() };
     let mut window = Vec::new();
     for (place, (set, start, end, from)) in fetched.iter().enumerate() {
         let batch = set.get(*start..*end).ok_or(Corrupt::Format)?;
         let mut are_headers_sound = true;
         reader::records(batch, *from, &mut window, |record| {
-            if found.held >= MOST_BYTES {
+            if found.held >= most_bytes {
                 found.rest = Some((place, record.offset));
                 return ControlFlow::Break(());
             }
