@@ -17,6 +17,7 @@ from conftest import FIXTURES, lines_of
 from marketprep import Batch, Decoder, dead_letters, direct
 from marketprep.batch import Message
 from marketprep.connections import AIOKafkaConnection
+from marketprep.record_sets import RecordSet
 from marketprep.settings import load_settings
 
 PLACE = TopicPartition("in", 3)
@@ -125,7 +126,9 @@ def fetched(
     cut_off = in_log(Sent([(GOOD, None, [], 1)], NONE, None), offset)[:40]
     if damaged is not None:
         content[damaged] ^= 1
-    return fetcher.PartitionRecords(PLACE, fetcher.MemoryRecords(bytes(content) + cut_off), *of)
+    content[:0] = before = b"what came before it"
+    within = RecordSet(bytes(content) + cut_off + b"behind it", len(before), len(content) + 40)
+    return fetcher.PartitionRecords(PLACE, fetcher.MemoryRecords(within), *of)
 
 
 @pytest.fixture(autouse=True, scope="module")

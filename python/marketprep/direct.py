@@ -16,11 +16,13 @@ import aiokafka
 from aiokafka import ConsumerRecord, TopicPartition, errors
 from aiokafka.consumer import fetcher
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.protocol.api import Response
 
-from marketprep import connections
+from marketprep import connections, record_sets
 from marketprep._core import Batch, Finished, Reject
 from marketprep.connections import AIOKafkaConnection, AIOKafkaProtocol
 from marketprep.decoder import Decoder
+from marketprep.record_sets import RecordSet
 from marketprep.settings import Settings
 
 #: Those of aiokafka that this was written for.
@@ -68,6 +70,7 @@ def _unexpected() -> str | None:
         AIOKafkaConnection._read: "self_ref",  # noqa: SLF001 - as above
         AIOKafkaConnection._handle_frame: "self resp",  # noqa: SLF001 - as above
         AIOKafkaProtocol.__init__: "self closed_fut args loop kw",
+        Response.decode: "data",
     }
     for function, names in expected.items():
         if list(inspect.signature(function).parameters) != names.split():
@@ -91,7 +94,8 @@ def install() -> None:
     All connections read whole answers from then on.
     """
     connections.install()
-    fetcher.MemoryRecords = _RecordSet
+    record_sets.install()
+    fetcher.MemoryRecords = _Batches
     fetcher.PartitionRecords = _partition_records
 
 
@@ -103,7 +107,7 @@ def deserializer(_: bytes) -> bytes:
 class FetchedBatch(NamedTuple):
     """A record batch within what was fetched. It takes the place of a ConsumerRecord."""
 
-    #: What was fetched, and where in it the batch stands.
+    #: What was fetched with it, and where in it the batch stands.
     fetched: bytes
     start: int
     end: int
@@ -123,47 +127,46 @@ class FetchedBatch(NamedTuple):
 Fetched: TypeAlias = ConsumerRecord | FetchedBatch
 
 
-class _RecordSet:
+class _Batches:
     """Stands in for MemoryRecords: the bytes that were fetched, as they are."""
 
-    def __init__(self, fetched: bytes) -> None:
+    def __init__(self, fetched: bytes | RecordSet) -> None:
+        if isinstance(fetched, bytes):
+            fetched = RecordSet(fetched, 0, len(fetched))
         self.fetched = fetched
-        self._position = 0
+        self._position = fetched.start
 
     def size_in_bytes(self) -> int:
         return len(self.fetched)
 
     def has_next(self) -> bool:
         """Whether there is another whole batch."""
-        left = len(self.fetched) - self._position
+        left = self.fetched.end - self._position
         return left >= _LENGTH_END and left >= self._length()
 
     def next_batch(self) -> Any:  # noqa: ANN401 - ours or aiokafka's
         """The next batch; marks of transactions as aiokafka has them."""
-        start, end = self._next()
-        batch = _Batch(self.fetched, start, end)
-        if batch.is_control_batch:
-            return MemoryRecords(self.fetched[start:end]).next_batch()
-        return batch
+        batch = _Batch(self._next())
+        return batch.as_aiokafka() if batch.is_control_batch else batch
 
-    def _next(self) -> tuple[int, int]:
-        """Where the next batch begins and ends."""
+    def _next(self) -> RecordSet:
+        """The next batch, unread."""
         start = self._position
         self._position += self._length()
-        return start, self._position
+        return RecordSet(self.fetched.answer, start, self._position)
 
     def _length(self) -> int:
-        start = self._position
-        return _LENGTH_END + int.from_bytes(self.fetched[start + 8 : start + 12], signed=True)
+        length = self.fetched.answer[self._position + 8 : self._position + _LENGTH_END]
+        return _LENGTH_END + int.from_bytes(length, signed=True)
 
     def is_known(self) -> bool:
         """Whether all batches are of the format, and the compressions, that the core knows."""
-        ahead = _RecordSet(self.fetched)
+        ahead = _Batches(self.fetched)
         while ahead.has_next():
-            start, end = ahead._next()
-            if end - start < _HEADER.size:
+            place = ahead._next()
+            if len(place) < _HEADER.size:
                 return False
-            batch = _Batch(self.fetched, start, end)
+            batch = _Batch(place)
             if batch.format != _FORMAT or batch.compression not in _READ:
                 return False
         return True
@@ -175,23 +178,26 @@ class _Batch:
     key = value = None
     headers = ()
 
-    def __init__(self, fetched: bytes, start: int, end: int) -> None:
-        header = _HEADER.unpack_from(fetched, start)
+    def __init__(self, place: RecordSet) -> None:
+        header = _HEADER.unpack_from(place.answer, place.start)
         self.base_offset, _, self.format, attributes, last, self.producer_id, self._count = header
         self.offset = self.base_offset + last
         self.next_offset = self.offset + 1
         self.compression = attributes & _COMPRESSION
         self.is_control_batch = bool(attributes & _IS_CONTROL)
         self.is_transactional = bool(attributes & _IS_TRANSACTIONAL)
-        self.place = (fetched, start, end)
+        self.place = place
 
     def validate_crc(self) -> bool:
         """Whether its checksum matches. The core looks at that of whatever is handed to it."""
         if self._count and not self.is_transactional:
             return True
-        fetched, start, end = self.place
-        is_sound: bool = MemoryRecords(fetched[start:end]).next_batch().validate_crc()
+        is_sound: bool = self.as_aiokafka().validate_crc()
         return is_sound
+
+    def as_aiokafka(self) -> Any:  # noqa: ANN401 - aiokafka's own
+        """The same as aiokafka has it."""
+        return MemoryRecords(bytes(self.place)).next_batch()
 
     def __iter__(self) -> Iterator["_Batch"]:
         return iter((self,) if self._count else ())
@@ -202,12 +208,15 @@ class _PartitionBatches(PartitionRecords):  # type: ignore[misc] # aiokafka has 
 
     def _consumer_record(self, _: TopicPartition, batch: _Batch) -> FetchedBatch:
         first, is_compressed = self.next_fetch_offset, batch.compression != 0
-        return FetchedBatch(*batch.place, first, batch.offset, is_compressed)
+        place = batch.place
+        return FetchedBatch(
+            place.answer, place.start, place.end, first, batch.offset, is_compressed
+        )
 
 
 def _partition_records(  # noqa: PLR0913, PLR0917 - as PartitionRecords has them
     tp: TopicPartition,
-    records: _RecordSet,
+    records: _Batches,
     aborted_transactions: Any,  # noqa: ANN401 - aiokafka's own
     fetch_offset: int,
     key_deserializer: Any,  # noqa: ANN401 - as above
@@ -217,14 +226,12 @@ def _partition_records(  # noqa: PLR0913, PLR0917 - as PartitionRecords has them
 ) -> Any:  # noqa: ANN401 - as above
     """Stands in for PartitionRecords."""
     before, behind = (aborted_transactions, fetch_offset), (check_crcs, isolation_level)
-    if value_deserializer is not deserializer:
-        deserializers = (key_deserializer, value_deserializer)
-        return PartitionRecords(
-            tp, MemoryRecords(records.fetched), *before, *deserializers, *behind
-        )
-    if not records.is_known():
-        return PartitionRecords(tp, MemoryRecords(records.fetched), *before, None, None, *behind)
-    return _PartitionBatches(tp, records, *before, None, None, *behind)
+    is_marked = value_deserializer is deserializer
+    if is_marked and records.is_known():
+        return _PartitionBatches(tp, records, *before, None, None, *behind)
+    deserializers = (None, None) if is_marked else (key_deserializer, value_deserializer)
+    as_aiokafka = MemoryRecords(bytes(records.fetched))
+    return PartitionRecords(tp, as_aiokafka, *before, *deserializers, *behind)
 
 
 class ProducedBatch:
