@@ -181,6 +181,16 @@ def test_what_the_core_cannot_decompress_goes_the_public_way(
         assert batch.envelopes == len(ours)
 
 
+@pytest.mark.parametrize("length", [-100, -12, 0, 5])
+def test_a_damaged_length_is_told_as_aiokafka_tells_it(length: int) -> None:
+    content = bytearray(in_log(Sent([(GOOD, None, [], 1)] * 5, NONE, None), 7))
+    struct.pack_into(">i", content, 8, length)
+    of = ((), 7, None, direct.deserializer, True, COMMITTED)
+    found = fetcher.PartitionRecords(PLACE, fetcher.MemoryRecords(bytes(content)), *of)
+    with pytest.raises(errors.CorruptRecordException, match="Record size is less"):
+        list(found)
+
+
 @pytest.mark.parametrize("compression", [NONE, LZ4, ZSTD])
 def test_a_damaged_batch_is_an_error(compression: int) -> None:
     content = in_log(Sent([(GOOD, None, [], 1)] * 5, compression, None), 7)

@@ -164,7 +164,7 @@ class _Batches:
         ahead = _Batches(self.fetched)
         while ahead.has_next():
             place = ahead._next()
-            if len(place) < _HEADER.size:
+            if place.end - place.start < _HEADER.size:  # or even below 0, of a damaged one
                 return False
             batch = _Batch(place)
             if batch.format != _FORMAT or batch.compression not in _READ:
