@@ -36,11 +36,12 @@ T = TypeVar("T")
 _POLL_MS = 200
 #: How long to wait for messages of some partitions while others wait for memory.
 _GLANCE_MS = 10
-#: At least four times the largest batch: what is cut off is fetched again.
+#: How much of one partition is fetched at once, if the fetch may bring so much. Several batches:
+#: what is cut off of the last one is fetched again.
 _PARTITION_FETCH_BYTES = 4 << 20
 #: How many messages or batches are taken over at first, while nothing is known of their size.
 _FIRST_MESSAGES = 8
-#: Of how many there would be memory for, where there is none.
+#: What part of a chunk is decoded where there is no memory for one: an eighth.
 _LITTLE = 8
 
 #: Whoever is alive sends heartbeats: how long it does not poll says nothing beside them.
@@ -211,8 +212,8 @@ class Lane:
                 changed.clear()
                 ready = [of for of in partitions.open if of.has_room]
                 most_bytes = budget.chunk_bytes
-                if not ready and time.monotonic() - served >= _POLL_MS / 1000:
-                    # others do not let go of what they have
+                is_stuck = not ready and time.monotonic() - served >= _POLL_MS / 1000
+                if is_stuck:  # others do not let go of what they have
                     ready = [of for of in partitions.open if of.is_empty]
                     most_bytes //= _LITTLE
                 if not ready:
@@ -220,6 +221,7 @@ class Lane:
                         await asyncio.wait_for(changed.wait(), _POLL_MS / 1000)
                     continue
                 served = time.monotonic()
+                ready.sort(key=lambda of: of.served)
                 for partition in ready:
                     partition.seek()
                 is_one_full = len(ready) < len(partitions.open)
@@ -227,10 +229,10 @@ class Lane:
                 polled = await self._poll(consumer, ready, size.messages(most_bytes), milliseconds)
                 for partition in ready if polled is not None else ():
                     await partition.keep((polled or {}).get(partition.place, ()))
-                    if not partition.has_room:  # others have taken the same memory meanwhile
-                        most_bytes = budget.chunk_bytes // _LITTLE
-                    if partition.has_rest and (partition.has_room or partition.is_empty):
+                    # others may have taken the same memory meanwhile: it waits for its turn
+                    if partition.has_rest and (partition.has_room or is_stuck):
                         size.learn(*await partition.take(most_bytes))
+                        is_stuck = False  # there is nothing for more than one
                 if memory.is_over():
                     for partition in partitions.open:
                         await partition.drained()

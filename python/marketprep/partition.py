@@ -1,6 +1,7 @@
 """A partition of a lane: from what was fetched of it to what is committed."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -29,6 +30,9 @@ _COMMITTED_SECONDS = 10
 
 #: What is smaller is decoded, or framed, sooner than a thread begins with it.
 _SMALL_BYTES = 32 << 10
+
+#: What counts and the like take of what was decoded at once, until it is committed.
+_BATCH_BYTES = 4 << 10
 
 #: What a message takes besides its value.
 _MESSAGE_BYTES = 100
@@ -83,6 +87,8 @@ class Partition:
         self.place = TopicPartition(around.assignment.topics.input, number)
         #: The offset that is read next.
         self.position = 0
+        #: When something of it was decoded, in seconds of a clock that runs evenly.
+        self.served = 0.0
         self.decoder = Decoder(around.assignment.kind, around.settings)
         self._consumer = consumer
         self._around = around
@@ -177,6 +183,7 @@ class Partition:
             if self._is_closing or not self._rest:
                 return 0, 0
             records = self._rest
+            self.served = time.monotonic()
             expected = min(most_bytes, direct.expected_bytes(records))
             self._account.take(expected)
             poll, self._rest = await self._decoded(records, most_bytes)
@@ -219,7 +226,7 @@ class Partition:
         saved: Sequence[Message] = ()
         if self._checkpoints.is_due():
             saved = self._checkpoints.round(next_offset, self.decoder)
-        size = batch.held + sum(len(message.value or b"") for message in saved)
+        size = _BATCH_BYTES + batch.held + sum(len(message.value or b"") for message in saved)
         left = stable_end(self._consumer, self.place) - next_offset
         is_behind = left > max(batch.envelopes, _BACKLOG_MESSAGES)
         return Poll(next_offset, batch, rejected, saved, size, is_behind), rest
