@@ -67,7 +67,7 @@ def machine() -> dict[str, str]:
         "date": time.strftime("%Y-%m-%d %H:%M"),
         "processor": processor(),
         "cores": str(os.cpu_count()),
-        "system": platform.platform(),
+        "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "python": platform.python_version(),
         "commit": commit(),
         "load_before": f"{os.getloadavg()[0]:.1f}",
