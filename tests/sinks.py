@@ -155,7 +155,7 @@ class Sinks:
         place = found["topic"], day, int(found["partition"]), int(found["offset"])
         return Stored(*place, content[:-1].split(b"\n"))
 
-    def wait_for(self, row: str, count: int, seconds: float = 60) -> None:
+    def wait_for(self, row: str, count: int, seconds: float = 120) -> None:
         """Waits until there are so many objects, and for whatever might follow."""
         wait_until(lambda: len(self.names(row)) >= count, f"{count} objects", seconds)
         assert len(self.names(row)) == count

@@ -175,7 +175,7 @@ def test_what_is_listed_shown_and_replayed(cluster: Cluster) -> None:  # noqa: P
     encoded = base64.b64encode(values[2]).decode()
     assert shown.stdout.endswith(f"\n\nbase64 {encoded}\n")
     raw = cluster.start("deadletters", "show", "--raw", f"{name}:{partition}:1")
-    assert raw.communicate(timeout=60) == (values[2], b"")
+    assert raw.communicate(timeout=120) == (values[2], b"")
 
     assert replay(cluster, "--dry-run") == told(4, what="to replay")
     assert cluster.end(topics.input, partition) == len(values)
@@ -463,7 +463,7 @@ def test_a_signal_ends_it_behind_a_transaction(cluster: Cluster, number: signal.
     replaying = cluster.start("deadletters", "replay")
     is_on_its_way(cluster, topic, partition)
     replaying.send_signal(number)
-    out, error = replaying.communicate(timeout=60)
+    out, error = replaying.communicate(timeout=120)
     assert replaying.returncode == 130, error
     [line, interrupted] = error.decode().splitlines()
     assert interrupted == "interrupted: running it again goes on"
@@ -488,7 +488,7 @@ def test_another_one_takes_its_place(cluster: Cluster) -> None:
     of_second, of_first = (int(number.replace(",", "")) for number in found.groups())
     assert (of_first > 0, of_second > 0, of_first + of_second) == (True, True, len(values))
     first.send_signal(signal.SIGCONT)
-    _, error = first.communicate(timeout=60)
+    _, error = first.communicate(timeout=120)
     told_by_first = error.decode().splitlines()
     assert first.returncode == 1, told_by_first
     # it may have stood still between a commit and the word of it, so it may not know of the last
@@ -524,7 +524,7 @@ def test_brokers_that_fall_silent(tmp_path: Path) -> None:
         while cluster.end(topic, partition) < 5_000:  # some transactions have ended by then
             assert replaying.poll() is None
         broker.suspend()
-        _, error = replaying.communicate(timeout=60)
+        _, error = replaying.communicate(timeout=120)
         broker.resume()
         [line, sentence] = error.decode().splitlines()
         assert replaying.returncode == 1

@@ -105,7 +105,7 @@ def test_a_signal_while_it_starts(tmp_path: Path, number: signal.Signals) -> Non
     with subprocess.Popen(command, stderr=subprocess.PIPE) as service:
         wait_until(lambda: bool(java_of(tmp_path)), "the broker")
         service.send_signal(number)
-        _, told = service.communicate(timeout=60)
+        _, told = service.communicate(timeout=120)
     assert (service.returncode, b"Traceback" in told) == (0, False), told
     assert not java_of(tmp_path)
 
@@ -142,7 +142,7 @@ def test_the_broker_killed_and_started_again_under_load(tmp_path: Path, own_port
                 lambda: cluster.committed("upbit", "orderbook") == len(envelopes), "the end", 120
             )
             service.send_signal(signal.SIGTERM)
-            _, told = service.communicate(timeout=60)
+            _, told = service.communicate(timeout=120)
             assert service.returncode == 0, told.decode()
             assert totals_of(told.decode())
             records = cluster.records("upbit", "orderbook")

@@ -131,7 +131,7 @@ def test_a_topic_of_outputs_that_goes_away(brokers: Brokers, tmp_path: Path) -> 
         cluster.create_topics()
         wait_until(lambda: cluster.end(topics.output, partition) > 0, "output")
         service.send_signal(signal.SIGTERM)
-        _, told = service.communicate(timeout=60)
+        _, told = service.communicate(timeout=120)
         assert (service.returncode, b"Traceback" in told) == (0, False)
         settled(cluster, traffic)
 
@@ -155,7 +155,7 @@ def test_a_topic_of_outputs_that_may_not_be_written(tmp_path: Path) -> None:
         for made in brokers.admin.create_acls(rules).values():
             made.result()
         traffic.send(RATE)
-        _, told = service.communicate(timeout=60)
+        _, told = service.communicate(timeout=120)
         assert service.returncode == 1
         assert b"Traceback" not in told
         assert topics.output in told.decode().splitlines()[-1]
@@ -233,7 +233,7 @@ def test_retention_that_overtakes_the_service(
         deleted.result()
         service.send_signal(signal.SIGCONT)
         if choice == "stop":
-            _, told = service.communicate(timeout=60)
+            _, told = service.communicate(timeout=120)
             assert service.returncode == 1
             assert (
                 f"Offset 0 of {topics.input}, partition {partition} is not there".encode() in told
@@ -241,7 +241,7 @@ def test_retention_that_overtakes_the_service(
         else:
             wait_for_line(service, b"messages are lost")
             service.send_signal(signal.SIGTERM)
-            service.communicate(timeout=60)
+            service.communicate(timeout=120)
             cluster.run_until_end("--exchange", "upbit", "--kind", "ticker")
         count = len(cluster.records("upbit", "ticker"))
     click.echo(f"300 went in, 200 were deleted, {count} came out")

@@ -19,7 +19,7 @@ def free_address() -> str:
 
 
 def asked(url: str) -> tuple[int, dict[str, object]]:
-    answer = urllib3.request("GET", url, timeout=5, retries=False)
+    answer = urllib3.request("GET", url, timeout=30, retries=False)
     return answer.status, answer.json()
 
 
@@ -41,7 +41,7 @@ def test_a_service_tells_how_it_is(cluster: Cluster) -> None:
     assert ready.returncode == 0
     assert json.loads(ready.stdout) == {"status": "ready", "lanes": lanes}
     service.send_signal(signal.SIGTERM)
-    service.communicate(timeout=60)
+    service.communicate(timeout=120)
     assert service.returncode == 0
     assert cluster.marketprep_alone("health", "live").returncode == 1
 

@@ -400,7 +400,7 @@ def test_a_consumer_that_cannot_be_stopped_leaves_its_group_all_the_same(cluster
         joining = asyncio.create_task(other.start())
         await stubborn.is_asked.wait()
         await close(one)
-        async with asyncio.timeout(15):  # the session would last longer
+        async with asyncio.timeout(40):  # the session would last longer
             await joining
             await quick.has_some.wait()
         await close(other)

@@ -54,7 +54,7 @@ def test_a_newcomer_sees_objects_appear(tmp_path: Path) -> None:
             again = marketprep("sink", "apply", "--setting", setting)
             assert again.stdout.count(": unchanged; ") == 2, again.stderr
             service.send_signal(signal.SIGINT)
-            _, told = service.communicate(timeout=60)
+            _, told = service.communicate(timeout=120)
         assert service.returncode == 0
         assert "rejected 0" in totals_of(told.decode())
         assert b"Traceback" not in told
@@ -80,7 +80,7 @@ def test_a_server_that_ends_is_an_error(tmp_path: Path, name: str) -> None:
         wait_for_line(service, b"partitions assigned")
         [server] = servers_of(tmp_path / name)
         server.kill()
-        _, told = service.communicate(timeout=60)
+        _, told = service.communicate(timeout=120)
     assert service.returncode == 1
     title = {"connect": "Kafka Connect", "store": "S3 store"}[name]
     assert f"Error: The local {title} has ended with exit code -9".encode() in told

@@ -90,7 +90,7 @@ def test_of_those_that_wait_each_is_served() -> None:
                 while len(served) < 50:
                     changed.clear()
                     if not account.has_room:
-                        await asyncio.wait_for(changed.wait(), 5)
+                        await asyncio.wait_for(changed.wait(), 60)
                         continue
                     account.take(700)
                     served.append(number)

@@ -181,7 +181,7 @@ def test_a_signal_drains(cluster: Cluster, number: signal.Signals) -> None:
     cluster.produce(topics.input, partition, envelopes)
     wait_until(lambda: cluster.end(topics.output, partition) > 0, "output")
     service.send_signal(number)
-    _, told = service.communicate(timeout=60)
+    _, told = service.communicate(timeout=120)
     assert service.returncode == 0, told.decode()
     assert b"Traceback" not in told
     done = cluster.committed("korbit", "orderbook")
@@ -371,7 +371,7 @@ def test_a_partition_that_is_not_heard_of_stands_still(cluster: Cluster) -> None
     cluster.admin.delete_topics([topics.input])[topics.input].result()
     wait_for_line(service, b"partition stands still")
     service.send_signal(signal.SIGTERM)
-    _, told = service.communicate(timeout=60)
+    _, told = service.communicate(timeout=120)
     assert (service.returncode, b"Traceback" in told) == (0, False)
 
 
@@ -531,7 +531,7 @@ def test_a_drain_that_takes_too_long_is_an_error(tmp_path: Path) -> None:
         broker.suspend()
         time.sleep(1)  # by then the service waits for an acknowledgement
         service.send_signal(signal.SIGTERM)
-        _, told = service.communicate(timeout=60)
+        _, told = service.communicate(timeout=120)
         broker.resume()
     assert service.returncode == 1
     assert b"Error: Not all that was read could be sent and committed in time" in told

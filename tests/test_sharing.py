@@ -50,13 +50,13 @@ def test_a_group_shares_the_partitions(cluster: Cluster, delivery: str) -> None:
     two = cluster.start("run", *parts)
     assert {len(positions(one)), len(positions(two))} == {1, 2}
     one.send_signal(signal.SIGTERM)
-    _, told = one.communicate(timeout=60)
+    _, told = one.communicate(timeout=120)
     assert one.returncode == 0, told.decode()
     assert positions(two) == {"0", "1", "2"}
     for name in asia:
         wait_until(lambda name=name: all_done(cluster, name, "orderbook"), name)  # type: ignore[misc]
     two.send_signal(signal.SIGTERM)
-    _, told = two.communicate(timeout=60)
+    _, told = two.communicate(timeout=120)
     assert two.returncode == 0, told.decode()
     assert b"Traceback" not in told
     for name in asia:
@@ -94,7 +94,7 @@ def test_the_same_work_twice_by_mistake(cluster: Cluster) -> None:
     two = cluster.start("run", "--region", "korea", "--kind", "ticker")
     wait_for_line(two, b"partitions assigned")
     cluster.produce(topics.input, partition, second[0])
-    _, told = one.communicate(timeout=60)
+    _, told = one.communicate(timeout=120)
     assert one.returncode == 1
     [error] = [line for line in told.decode().splitlines() if line.startswith("Error: ")]
     assert error.startswith(
@@ -104,7 +104,7 @@ def test_the_same_work_twice_by_mistake(cluster: Cluster) -> None:
     assert b"Traceback" not in told
     wait_until(lambda: all_done(cluster, "upbit", "ticker"), "the second half")
     two.send_signal(signal.SIGTERM)
-    two.communicate(timeout=60)
+    two.communicate(timeout=120)
     assert two.returncode == 0
     truth = first[1] + second[1]
     assert without_unknown_times(cluster.records("upbit", "ticker"), truth) == truth
@@ -137,13 +137,13 @@ def test_a_process_that_was_stopped_for_longer_than_its_transactions_may_last(
     one.send_signal(signal.SIGCONT)
     cluster.produce(topics.input, partition, envelopes[2 * third :])
     if is_taken_over:
-        _, told = one.communicate(timeout=60)
+        _, told = one.communicate(timeout=120)
         assert one.returncode == 1
         assert b"Error: Another instance, started after this one" in told
         one = two
     wait_until(lambda: all_done(cluster, "okx", kind), "the end")
     one.send_signal(signal.SIGTERM)
-    _, told = one.communicate(timeout=60)
+    _, told = one.communicate(timeout=120)
     assert one.returncode == 0, told.decode()
     records = cluster.records("okx", kind)
     assert without_unknown_times(records, truth) == truth
