@@ -17,6 +17,7 @@ from confluent_kafka.admin._acl import (
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 from certificates import Authority
+from cluster import wait_until
 from marketprep.local import LocalKafka
 from marketprep.settings import load_settings
 
@@ -73,7 +74,7 @@ class SecureKafka:
         }
 
     def grant(self, rights: Iterable[AclBinding]) -> None:
-        """Gives rights, and takes all others away."""
+        """Gives rights, and takes all others away; waits until the broker goes by them."""
         anything: Any = None  # which its types do not know of
         one = AclBindingFilter(
             ResourceType.ANY,
@@ -89,6 +90,8 @@ class SecureKafka:
         if wanted := list(rights):
             for given in self.admin.create_acls(wanted).values():
                 given.result()
+        # what the controller has noted the broker learns of a little later
+        wait_until(lambda: set(self.admin.describe_acls(one).result()) == set(wanted), "rights")
 
 
 def right(

@@ -377,12 +377,17 @@ def test_what_kafka_refuses_is_not_replayed(cluster: Cluster) -> None:
     assert values_of(cluster.consume(topic, partition)) == [b"a", b"b"]
 
 
+def delete(cluster: Cluster, topic: str) -> None:
+    """Deletes a topic, and waits until the broker knows it."""
+    cluster.admin.delete_topics([topic])[topic].result()
+    wait_until(lambda: topic not in cluster.admin.list_topics(timeout=10).topics, "deletion")
+
+
 def test_a_topic_that_was_made_anew(cluster: Cluster) -> None:
     cluster.create_topics()
     letters, topic, partition = put(cluster, [b"a", b"b"])
     assert replay(cluster) == told(2)
-    cluster.admin.delete_topics([letters])[letters].result()
-    wait_until(lambda: letters not in cluster.admin.list_topics(timeout=10).topics, "deletion")
+    delete(cluster, letters)
     cluster.create_topics()
     for values in ([b"c"], [b"d", b"e"]):
         put(cluster, values)
@@ -392,7 +397,7 @@ def test_a_topic_that_was_made_anew(cluster: Cluster) -> None:
         assert error.endswith(
             f"Delete {letters}-Replayed too, to have all dead letters replayed that are there."
         )
-    cluster.admin.delete_topics([f"{letters}-Replayed"])[f"{letters}-Replayed"].result()
+    delete(cluster, f"{letters}-Replayed")
     assert replay(cluster) == told(3)
     assert values_of(cluster.consume(topic, partition)) == [b"a", b"b", b"c", b"d", b"e"]
 

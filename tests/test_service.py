@@ -507,10 +507,18 @@ def test_what_kafka_refuses_stops_the_service_and_commits_nothing(
 
 
 def set_limit(cluster: Cluster, topic: str, size: int) -> None:
-    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+    """Lets a topic take batches of so many bytes, and waits until the broker knows it."""
+    name = "max.message.bytes"
+    entry = ConfigEntry(name, str(size), incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
     for changed in cluster.admin.incremental_alter_configs([resource]).values():
         changed.result()
+
+    def is_known() -> bool:
+        [told] = cluster.admin.describe_configs([resource]).values()
+        return bool(told.result()[name].value == str(size))
+
+    wait_until(is_known, "the limit")
 
 
 def test_a_drain_that_takes_too_long_is_an_error(tmp_path: Path) -> None:
