@@ -4,6 +4,7 @@ import errno
 import fcntl
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -346,6 +347,27 @@ def test_the_broker_does_not_start(
 def test_the_broker_does_not_answer(pretended: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "_START_SECONDS", 0.3)
     assert "The local Kafka does not answer. Its log is " in failure(pretended)
+
+
+def test_a_signal_while_its_process_is_looked_at(
+    pretended: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a signal raises there would leave a lock taken, and stopping wait for that for ever."""
+    poll, polled = subprocess.Popen.poll, list[subprocess.Popen[bytes]]()
+
+    def interrupted(process: subprocess.Popen[bytes]) -> int | None:
+        if not polled and any("child.py" in str(word) for word in process.args):  # type: ignore[union-attr]
+            polled.append(process)
+            assert process._waitpid_lock.acquire()  # type: ignore[attr-defined] # noqa: SLF001 - as it does
+            signal.raise_signal(signal.SIGINT)
+            process._waitpid_lock.release()  # type: ignore[attr-defined] # noqa: SLF001 - as above
+        return poll(process)
+
+    monkeypatch.setattr(subprocess.Popen, "poll", interrupted)
+    monkeypatch.setattr(server, "_START_SECONDS", 5)
+    with pytest.raises(KeyboardInterrupt), LocalKafka(settings(pretended), print):
+        pass
+    assert polled[0].returncode is not None
 
 
 def test_a_java_that_is_named_as_in_a_shell(

@@ -3,11 +3,15 @@
 import fcntl
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -186,14 +190,15 @@ class LocalServer(ABC):
 
     def _wait_until_it_answers(self, port: int) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while True:
-            if self._process is None or self._process.poll() is not None:
-                raise LocalError(self._why("did not start"))
-            if self._answers(port):
-                return
-            if time.monotonic() > deadline:
-                raise LocalError(self._why("does not answer"))
-            time.sleep(0.05)
+        with _signals_held() as asked:
+            while not asked:
+                if self._process is None or self._process.poll() is not None:
+                    raise LocalError(self._why("did not start"))
+                if self._answers(port):
+                    return
+                if time.monotonic() > deadline:
+                    raise LocalError(self._why("does not answer"))
+                time.sleep(0.05)
 
     def _why(self, what: str) -> str:
         """A sentence that ends with what the server itself said last of an error."""
@@ -207,6 +212,28 @@ class LocalServer(ABC):
         reason = f" ({told[-1].strip()[:300]})" if told else ""
         remedy = self.remedy.format(folder=self.folder)
         return f"The local {self.name} {what}{reason}. Its log is {log}; {remedy}."
+
+
+@contextmanager
+def _signals_held() -> Iterator[Sequence[int]]:
+    """Signals that ask for an end, which take effect behind the context.
+
+    What they raise within `Popen.poll` may leave its lock taken, and then nobody can ever wait for
+    the process.
+    """
+    asked: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda number, _: asked.append(number)) for number in numbers]
+    try:
+        yield asked
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+        if asked:
+            signal.raise_signal(asked[0])
 
 
 def running_address(folder: Path) -> str | None:
