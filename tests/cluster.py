@@ -16,6 +16,7 @@ import psutil
 import yaml
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from marketprep import Kind
 from marketprep.settings import REGIONS, LaneTopics, Settings, load_settings
@@ -98,6 +99,25 @@ class Cluster:
         mine = [name for name in self.admin.list_topics(timeout=10).topics if self.is_mine(name)]
         if mine:
             self.admin.delete_topics(mine)
+
+    def delete_topic(self, topic: str) -> None:
+        """Deletes a topic, and waits until the broker knows it."""
+        self.admin.delete_topics([topic])[topic].result()
+        wait_until(lambda: topic not in self.admin.list_topics(timeout=10).topics, "deletion")
+
+    def set_limit(self, topic: str, size: int) -> None:
+        """Lets a topic take batches of so many bytes, and waits until the broker knows it."""
+        name = "max.message.bytes"
+        entry = ConfigEntry(name, str(size), incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+        for changed in self.admin.incremental_alter_configs([resource]).values():
+            changed.result()
+
+        def is_known() -> bool:
+            [told] = self.admin.describe_configs([resource]).values()
+            return bool(told.result()[name].value == str(size))
+
+        wait_until(is_known, "the limit")
 
     def is_mine(self, topic: str) -> bool:
         return topic.startswith(self.prefix)

@@ -377,17 +377,11 @@ def test_what_kafka_refuses_is_not_replayed(cluster: Cluster) -> None:
     assert values_of(cluster.consume(topic, partition)) == [b"a", b"b"]
 
 
-def delete(cluster: Cluster, topic: str) -> None:
-    """Deletes a topic, and waits until the broker knows it."""
-    cluster.admin.delete_topics([topic])[topic].result()
-    wait_until(lambda: topic not in cluster.admin.list_topics(timeout=10).topics, "deletion")
-
-
 def test_a_topic_that_was_made_anew(cluster: Cluster) -> None:
     cluster.create_topics()
     letters, topic, partition = put(cluster, [b"a", b"b"])
     assert replay(cluster) == told(2)
-    delete(cluster, letters)
+    cluster.delete_topic(letters)
     cluster.create_topics()
     for values in ([b"c"], [b"d", b"e"]):
         put(cluster, values)
@@ -397,7 +391,7 @@ def test_a_topic_that_was_made_anew(cluster: Cluster) -> None:
         assert error.endswith(
             f"Delete {letters}-Replayed too, to have all dead letters replayed that are there."
         )
-    delete(cluster, f"{letters}-Replayed")
+    cluster.delete_topic(f"{letters}-Replayed")
     assert replay(cluster) == told(3)
     assert values_of(cluster.consume(topic, partition)) == [b"a", b"b", b"c", b"d", b"e"]
 

@@ -11,7 +11,6 @@ from marketprep.assignment import Assignment, assignments
 from marketprep.batch import Message
 from marketprep.delivery import Delivery, ExactlyOnce, Fenced
 from marketprep.outbox import DeliveryError, Outbox, close, new_producer
-from test_service import set_limit
 
 
 def of_okx(cluster: Cluster) -> Assignment:
@@ -80,7 +79,7 @@ def test_what_is_refused_is_noticed_with_the_next_that_is_sent(cluster: Cluster)
     """Not only when all of it is to be acknowledged, which may be a while later."""
     cluster.create_topics()
     topic = of_okx(cluster).topics.output
-    set_limit(cluster, topic, 200)
+    cluster.set_limit(topic, 200)
 
     async def run() -> None:
         producer = new_producer(cluster.settings, "none")

@@ -9,7 +9,7 @@ import click
 import pytest
 from confluent_kafka import TopicPartition as Place
 
-from cluster import Cluster, wait_until
+from cluster import Cluster
 from conftest import FIXTURES, lines_of, without_unknown_times
 from marketprep._core import Market
 from restarts import Restored, expected, feeding, feeds, killed, send, without_repetitions
@@ -176,9 +176,7 @@ def test_a_topic_that_was_made_anew(cluster: Cluster) -> None:
     send(cluster, okx[0], 50)
     cluster.run_until_end("--exchange", "okx")
     topics, _ = cluster.of("okx", "orderbook")
-    [deleted] = cluster.admin.delete_topics([topics.input]).values()
-    deleted.result()
-    wait_until(lambda: topics.input not in cluster.admin.list_topics().topics, "the end")
+    cluster.delete_topic(topics.input)
     cluster.create_topics()
     send(cluster, anew[0], 20)
     done = cluster.marketprep("run", "--until-end", "--exchange", "okx")

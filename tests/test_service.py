@@ -17,7 +17,6 @@ import psutil
 import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka import TopicPartition as Place
-from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 
 from cluster import (
     Cluster,
@@ -311,7 +310,7 @@ def test_poison_as_large_as_topics_take(cluster: Cluster) -> None:
 def test_many_records_in_a_value_stay_below_what_brokers_take(cluster: Cluster) -> None:
     cluster.configure(batch={"max_records": 10_000})
     cluster.create_topics()
-    set_limit(cluster, cluster.of("upbit", "ticker")[0].output, 1_048_588)
+    cluster.set_limit(cluster.of("upbit", "ticker")[0].output, 1_048_588)
     topics, partition = cluster.of("upbit", "ticker")
     good = json.loads(UPBIT[0])
     many = json.dumps(good | {"data": good["data"] * 9_000}).encode()
@@ -490,7 +489,7 @@ def test_what_kafka_refuses_stops_the_service_and_commits_nothing(
     cluster.configure(delivery=delivery)
     cluster.create_topics()
     topics, partition = cluster.of("upbit", "ticker")
-    set_limit(cluster, topics.output, 200)
+    cluster.set_limit(topics.output, 200)
     cluster.produce(topics.input, partition, UPBIT)
     done = cluster.marketprep("run", "--exchange", "upbit")
     assert done.returncode == 1
@@ -501,24 +500,9 @@ def test_what_kafka_refuses_stops_the_service_and_commits_nothing(
     )
     assert "Traceback" not in done.stderr
     assert cluster.committed("upbit", "ticker") < 0
-    set_limit(cluster, topics.output, 1_000_000)
+    cluster.set_limit(topics.output, 1_000_000)
     cluster.run_until_end("--exchange", "upbit")
     assert cluster.records("upbit", "ticker") == UPBIT_RECORDS
-
-
-def set_limit(cluster: Cluster, topic: str, size: int) -> None:
-    """Lets a topic take batches of so many bytes, and waits until the broker knows it."""
-    name = "max.message.bytes"
-    entry = ConfigEntry(name, str(size), incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    for changed in cluster.admin.incremental_alter_configs([resource]).values():
-        changed.result()
-
-    def is_known() -> bool:
-        [told] = cluster.admin.describe_configs([resource]).values()
-        return bool(told.result()[name].value == str(size))
-
-    wait_until(is_known, "the limit")
 
 
 def test_a_drain_that_takes_too_long_is_an_error(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ _COMMITTED_SECONDS = 10
 _SMALL_BYTES = 32 << 10
 
 #: What counts and the like take of what was decoded at once, until it is committed.
-_BATCH_BYTES = 4 << 10
+_COUNTS_BYTES = 4 << 10
 
 #: What a message takes besides its value.
 _MESSAGE_BYTES = 100
@@ -226,7 +226,7 @@ class Partition:
         saved: Sequence[Message] = ()
         if self._checkpoints.is_due():
             saved = self._checkpoints.round(next_offset, self.decoder)
-        size = _BATCH_BYTES + batch.held + sum(len(message.value or b"") for message in saved)
+        size = _COUNTS_BYTES + batch.held + sum(len(message.value or b"") for message in saved)
         left = stable_end(self._consumer, self.place) - next_offset
         is_behind = left > max(batch.envelopes, _BACKLOG_MESSAGES)
         return Poll(next_offset, batch, rejected, saved, size, is_behind), rest
