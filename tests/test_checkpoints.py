@@ -71,7 +71,7 @@ def test_the_next_record_is_what_it_would_have_been(data: st.DataObject) -> None
     first, saved, mark, written = Decoder("orderbook"), dict[str, bytes](), 0, list[bytes]()
     for number, end in enumerate(rounds):
         written += decode(first, values, mark if number == 0 else rounds[number - 1], end)
-        changed = first.checkpoints()
+        changed = [(name, content) for name, content in first.checkpoints() if content]
         is_cut = number == len(rounds) - 1 and data.draw(st.booleans())
         if is_cut:
             changed = changed[: data.draw(st.integers(0, len(changed)))]
@@ -106,15 +106,16 @@ def test_what_has_not_changed_is_not_saved_again() -> None:
 def content(seed: int = 0) -> list[tuple[str, bytes]]:
     decoder = Decoder("orderbook")
     decode(decoder, VALUES[seed], 0, 200)
-    return decoder.checkpoints()
+    return [(name, content) for name, content in decoder.checkpoints() if content]
 
 
 @pytest.mark.parametrize(
     ("name", "change", "reason"),
     [
-        ("{}", lambda text: text.replace(b'"version":1', b'"version":2'), "a later version"),
+        ("{}", lambda text: text.replace(b'"version":2', b'"version":3'), "a later version"),
         ("{}", lambda text: text[:-3], "damaged"),
         ("{}", lambda text: text.replace(b"5", b"6"), "damaged"),
+        ('["okx","kept","books","other"]', lambda text: text, "damaged"),
         ("{}", lambda _: b"", "damaged"),
         ("[1]", lambda text: text, "damaged"),
         ('["mtgox","kept","",""]', lambda text: text, "a later version"),
@@ -152,6 +153,7 @@ def test_nothing_is_restored_twice_over() -> None:
     first, second = Decoder("orderbook"), Decoder("orderbook")
     decode(first, values, 0, 300)
     for name, value in first.checkpoints():
+        assert value
         second.restore(name, value, FAR)
     before = [(book.instrument, book.levels, book.quality) for book in second.books()]
     assert len(before) >= 8
@@ -160,3 +162,55 @@ def test_nothing_is_restored_twice_over() -> None:
         (book.instrument, book.levels, book.quality) for book in second.books()
     )
     assert second.checkpoints() == []
+
+
+def with_max_books(count: int) -> Decoder:
+    settings = load_settings()
+    books = settings.books.model_copy(update={"max_books": count})
+    return Decoder("orderbook", settings.model_copy(update={"books": books}))
+
+
+def snapshot(instrument: int) -> bytes:
+    book = {"s": str(instrument), "b": [["1", "1"]], "a": [["2", "1"]], "u": 1}
+    message = {"topic": f"orderbook.50.{instrument}", "type": "snapshot", "ts": FAR, "data": book}
+    whole = {"region": "asia", "market": "BYBIT", "symbol": "A", "data": [message]}
+    return json.dumps(whole).encode()
+
+
+def test_dropped_books_are_reported_and_their_checkpoints_removed() -> None:
+    decoder = with_max_books(3)
+    decode(decoder, [snapshot(number) for number in (1, 2, 3, 1)], 0, 4)
+    assert len(decoder.checkpoints()) == 3
+    batch = decoder.decode([snapshot(4), snapshot(5), snapshot(6)])
+    dropped = [(change.instrument, change.quality, change.reason) for change in batch.changes]
+    assert [drop for drop in dropped if drop[1] == "dropped"] == [
+        (name, "dropped", "limit") for name in "231"
+    ]
+    assert batch.counts["bybit"]["odd_dropped"] == 3
+    assert {book.instrument for book in decoder.books()} == set("456")
+    contents = dict(decoder.checkpoints())
+    removed = {json.loads(name)[-1] for name, content in contents.items() if content is None}
+    assert removed == set("123")
+    assert len(contents) == 6
+
+
+def test_a_book_that_comes_back_has_a_checkpoint_again() -> None:
+    decoder = with_max_books(1)
+    decode(decoder, [snapshot(1)], 0, 1)
+    [(name, _)] = decoder.checkpoints()
+    decode(decoder, [snapshot(2), snapshot(1)], 0, 2)
+    changes = [content for other, content in decoder.checkpoints() if other == name]
+    assert changes[0] is None  # upon which the newer one follows
+    assert changes[1]
+    assert len(changes) == 2
+
+
+def test_a_lower_limit_holds_for_what_is_restored() -> None:
+    decoder = with_max_books(10)
+    decode(decoder, [snapshot(number) for number in range(10)], 0, 10)
+    fewer = with_max_books(4)
+    for name, content in reversed(decoder.checkpoints()):
+        assert content
+        fewer.restore(name, content, FAR)
+    assert {book.instrument for book in fewer.books()} == set("6789")
+    assert sum(content is None for _, content in fewer.checkpoints()) == 6

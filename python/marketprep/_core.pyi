@@ -56,6 +56,7 @@ class Counts(TypedDict):
     odd_locked: int
     odd_totals_mismatch: int
     odd_stale: int
+    odd_dropped: int
 
 @type_check_only
 class Exchange(Protocol):
@@ -94,8 +95,12 @@ class Decoder:
     Calls from several threads wait for each other.
     """
 
-    def __new__(cls, kind: str, exchanges: Sequence[Exchange], output: Output) -> Decoder:
-        """Begins without any book.
+    def __new__(
+        cls, kind: str, exchanges: Sequence[Exchange], output: Output, max_books: int = 10_000
+    ) -> Decoder:
+        """Begins without any book, and keeps up to `max_books` of them.
+
+        Beyond them the book that was updated longest ago is dropped.
 
         Raises ValueError for a kind other than ticker and orderbook, and for an exchange without
         a decoder.
@@ -125,8 +130,11 @@ class Decoder:
         that cannot be read; books may have changed by then.
         """
 
-    def checkpoints(self) -> list[tuple[str, bytes]]:
-        """Checkpoints of the books that have changed since the last call: names and contents."""
+    def checkpoints(self) -> list[tuple[str, bytes | None]]:
+        """Checkpoints of the books that have changed since the last call: names and contents.
+
+        The content is None where a book was dropped, whose checkpoint is to be removed.
+        """
 
     def restore(self, name: str, content: bytes, before: int) -> None:
         """Takes in a checkpoint of an offset before `before`, before the first batch.
@@ -183,6 +191,10 @@ class Batch:
         Each as offset, time in milliseconds, key, headers, and whether it had no value. They are
         handed out once.
         """
+
+    @property
+    def faults(self) -> int:
+        """How many of the rejects have the reason `internal`: the decoder itself has failed."""
 
     @property
     def changes(self) -> list[Change]:
@@ -252,11 +264,11 @@ class Change:
     def instrument(self) -> str: ...
     @property
     def quality(self) -> str:
-        """What it is now: warming, valid or suspect."""
+        """What it is now: warming, valid, suspect or dropped."""
 
     @property
     def reason(self) -> str:
-        """Why: snapshot, checksum, gap or crossed."""
+        """Why: snapshot, checksum, gap, crossed, internal or limit."""
 
 @final
 class Book:

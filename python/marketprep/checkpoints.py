@@ -43,8 +43,9 @@ class Checkpoints:
     A message with the group id and the name of a book as its key has that book, as it was after
     the message of the offset that stands in it. A round saves all books of the partition that have
     changed since the last one; its last message, which has no name in its key, tells the offset
-    from where messages are to be read again. So of an interrupted round nothing is believed that
-    it does not say itself.
+    from where messages are to be read again. A book that was dropped has a message without value,
+    upon which compaction removes its checkpoints. So of an interrupted round nothing is believed
+    that it does not say itself.
     """
 
     def __init__(self, assignment: Assignment, settings: Settings, partition: int) -> None:
@@ -93,7 +94,8 @@ class Checkpoints:
         self._mark_offset = next_offset
         return self._message(None, orjson.dumps({"version": _VERSION, "next_offset": next_offset}))
 
-    def _message(self, name: str | None, content: bytes) -> Message:
+    def _message(self, name: str | None, content: bytes | None) -> Message:
+        """A checkpoint; without content it removes the earlier one of its name."""
         key = orjson.dumps([self._group_id, name])
         topic = self._assignment.checkpoints or ""
         return Message(topic, self._partition, key, content, None, is_compressed=True)
@@ -173,9 +175,11 @@ class Checkpoints:
             async for records in batches:
                 for record in records:
                     name = self._name(record.key)
-                    if name is None or record.value is None:
+                    if name is None:
                         continue
-                    if name:
+                    if record.value is None:
+                        saved.contents.pop(name, None)
+                    elif name:
                         saved.contents[name] = record.value
                     else:
                         saved.next_offset = self._next_offset(record.value, log)

@@ -1,6 +1,7 @@
 """The decoder for Python programs: the Rust core with settings, streams and totals around it."""
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -13,6 +14,11 @@ from marketprep.settings import ExchangeSettings, Settings, load_settings
 
 if TYPE_CHECKING:
     from marketprep._core import Counts
+
+_log = logging.getLogger("marketprep.decoder")
+
+#: How much of an item is logged at which the decoder has failed.
+_LOGGED_BYTES = 2_000
 
 #: How much of a stream is read at once.
 BLOCK_BYTES = 1 << 20
@@ -48,7 +54,9 @@ class Decoder:
         """Raises SettingsError if the default settings are asked for and cannot be used."""
         self.kind = kind
         settings = settings or load_settings()
-        self._core = _core.Decoder(kind, rows(settings.exchanges), settings.output)
+        self._core = _core.Decoder(
+            kind, rows(settings.exchanges), settings.output, settings.books.max_books
+        )
 
     def decode(
         self,
@@ -62,22 +70,24 @@ class Decoder:
         have none. Without them it is the present time. `offsets` are needed for checkpoints. No
         content raises: what cannot be decoded is in `rejects`.
         """
-        return self._core.decode(values, timestamps, offsets)
+        return _reported(self._core.decode(values, timestamps, offsets))
 
     def decode_fetched(
         self, fetched: Sequence[tuple[bytes, int, int, int]], most_bytes: int
     ) -> Batch:
         """Decodes the records of Kafka's record batches: see the core's own."""
-        return self._core.decode_fetched(fetched, most_bytes)
+        return _reported(self._core.decode_fetched(fetched, most_bytes))
 
     def decode_lines(self, block: bytes | bytearray) -> Batch:
         """Decodes a block of whole lines, each an envelope."""
-        return self._core.decode_lines(block)
+        return _reported(self._core.decode_lines(block))
 
-    def checkpoints(self) -> list[tuple[str, bytes]]:
+    def checkpoints(self) -> list[tuple[str, bytes | None]]:
         """Checkpoints of the books that have changed since the last call: names and contents.
 
-        With all of them a decoder that comes later is as this one is now.
+        A book that was dropped, as there were more than `books.max_books`, has None for content:
+        its earlier checkpoint must be removed. With all of them a decoder that comes later is as
+        this one is now.
         """
         return self._core.checkpoints()
 
@@ -93,6 +103,21 @@ class Decoder:
     def books(self) -> list[Book]:
         """What is known of each kept book."""
         return self._core.books()
+
+
+def _reported(batch: Batch) -> Batch:
+    """Logs the items at which the core itself has failed, and returns the batch."""
+    if batch.faults:
+        for reject in batch.rejects:
+            if reject.reason == "internal":
+                _log.error(
+                    "item rejected by a fault of marketprep: report it with its content. "
+                    "exchange=%s detail=%s item=%r",
+                    reject.exchange,
+                    reject.detail,
+                    reject.value[:_LOGGED_BYTES],
+                )
+    return batch
 
 
 def rows(exchanges: Mapping[str, ExchangeSettings]) -> list[Exchange]:

@@ -34,7 +34,7 @@ fn decode(criterion: &mut Criterion) {
             let (region, depth) = (rules.wire.region.to_owned(), rules.wire.depth);
             let row = Row { exchange, region, depth, ..Row::default() };
             // anew each time: a kept book would take what it knows for outdated
-            let new = || Decoder::new(kind, vec![row.clone()], Output::default());
+            let new = || Decoder::new(kind, vec![row.clone()], Output::default(), 10_000);
             group.throughput(Throughput::Bytes(block.lines.len() as u64));
             group.bench_function(rules.name, |bencher| {
                 bencher.iter_batched_ref(

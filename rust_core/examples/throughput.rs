@@ -33,7 +33,7 @@ fn report(file: &str, bytes: &[u8], kind: Kind, passes: u32) {
         let region = "Asia".to_owned();
         let row = Row { region, depth: 10, ..Row::default() };
         let rows = (0..ALL.len()).map(|exchange| Row { exchange, ..row.clone() });
-        let mut decoder = Decoder::new(kind, rows.collect(), Output::default());
+        let mut decoder = Decoder::new(kind, rows.collect(), Output::default(), 10_000);
         let start = Instant::now();
         (items, rejected) = (0, 0);
         for batch in lines.chunks(20) {

@@ -5,13 +5,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::book::checkpoint::Damage;
 use crate::book::{Quality, Reason, Terms};
-use crate::books::State;
+use crate::books::{Loss, State};
 use crate::control::CONTROLS;
 use crate::envelope::Envelope;
 use crate::error::{Error, Result};
 use crate::exchange::{ALL, Exchange};
-use crate::item::{Items, Part, Source, Tally};
-pub use crate::record::Output;
+use crate::fault;
+use crate::item::{Items, Part, RejectedPart, Source, Tally};
+pub use crate::record::{Figures, Output};
 use crate::time::{LATEST, Micros};
 
 /// What the topic holds.
@@ -76,13 +77,15 @@ pub struct Reject {
     pub item: Option<usize>,
     pub exchange: Option<&'static str>,
     pub error: Error,
+    /// Where and why this program failed, if that is the reason.
+    pub fault: Option<String>,
     /// An envelope with the item alone; or the whole value, as it came.
     pub value: Vec<u8>,
 }
 
 /// What became of the items of one exchange: each was decoded, or a control message, or held back
 /// for one of three reasons, or rejected; and what is odd about books, message by message.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub items: u64,
     /// Items that left at least one record.
@@ -101,7 +104,7 @@ pub struct Counts {
 }
 
 /// What can be odd about a book or a ticker.
-pub const ODDITIES: [&str; 5] = ["gap", "crossed", "locked", "totals_mismatch", "stale"];
+pub const ODDITIES: [&str; 6] = ["gap", "crossed", "locked", "totals_mismatch", "stale", "dropped"];
 
 /// The same as places in `ODDITIES`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +119,8 @@ pub enum Oddity {
     TotalsMismatch,
     /// The exchange's time is long before Kafka's.
     Stale,
+    /// A book was dropped, as there were too many and it was updated longest ago.
+    Dropped,
 }
 
 impl Counts {
@@ -134,6 +139,13 @@ pub struct Change {
     pub instrument: String,
     pub quality: Quality,
     pub reason: Reason,
+}
+
+impl Change {
+    pub fn of(loss: Loss, index: usize, reason: Reason) -> Self {
+        let Loss { exchange, instrument, quality } = loss;
+        Change { index, exchange, instrument, quality, reason }
+    }
 }
 
 /// Records that stand together, all of one value.
@@ -170,20 +182,24 @@ pub struct Decoder {
     rows: [Option<Row>; ALL.len()],
     items: Items,
     ranges: Vec<Range<usize>>,
+    parts: Vec<RejectedPart>,
 }
 
 impl Decoder {
-    pub fn new(kind: Kind, rows: Vec<Row>, output: Output) -> Self {
+    /// Keeps up to `book_limit` order books.
+    pub fn new(kind: Kind, rows: Vec<Row>, output: Output, book_limit: usize) -> Self {
         let mut by_exchange = [const { None }; ALL.len()];
         for row in rows {
             let exchange = row.exchange;
             by_exchange[exchange] = Some(row);
         }
-        Decoder { rows: by_exchange, items: Items::new(kind, output), ranges: Vec::new() }
+        let items = Items::new(kind, output, book_limit);
+        Decoder { rows: by_exchange, items, ranges: Vec::new(), parts: Vec::new() }
     }
 
-    /// Checkpoints of the books that have changed since the last call: their names and contents.
-    pub fn checkpoints(&mut self) -> Vec<(String, Vec<u8>)> {
+    /// Checkpoints of the books that have changed since the last call: their names and contents; no
+    /// content where a book was dropped, whose checkpoint is to be removed.
+    pub fn checkpoints(&mut self) -> Vec<(String, Option<Vec<u8>>)> {
         self.items.books.checkpoints()
     }
 
@@ -223,8 +239,8 @@ impl Decoder {
         outcome.bytes += input.value.len();
         if let Err((error, exchange)) = self.envelope(input, index, outcome) {
             let exchange = exchange.map(|exchange: usize| ALL[exchange].name);
-            let value = input.value.to_vec();
-            outcome.rejects.push(Reject { index, item: None, exchange, error, value });
+            let (fault, value) = (None, input.value.to_vec());
+            outcome.rejects.push(Reject { index, item: None, exchange, error, fault, value });
         }
     }
 
@@ -233,8 +249,8 @@ impl Decoder {
         let index = outcome.envelopes;
         outcome.envelopes += 1;
         outcome.bytes += value.len();
-        let (error, value) = (Error::Length, value.to_vec());
-        outcome.rejects.push(Reject { index, item: None, exchange: None, error, value });
+        let (error, fault, value) = (Error::Length, None, value.to_vec());
+        outcome.rejects.push(Reject { index, item: None, exchange: None, error, fault, value });
     }
 
     /// The records of the last batch, a line each.
@@ -266,20 +282,40 @@ impl Decoder {
         for (number, item) in self.ranges.iter().enumerate() {
             let counts = &mut outcome.counts[exchange];
             counts.items += 1;
+            let mut fault = None;
             let decoded = if is_text || std::str::from_utf8(&value[item.clone()]).is_ok() {
-                self.items.decode(
-                    Part { bytes: &value[item.start..], length: item.len() },
-                    source,
-                    &mut Tally { counts, changes: &mut outcome.changes },
-                )
+                let before = self.items.records.place();
+                let (kept, changes, parts) = (*counts, &mut outcome.changes, &mut self.parts);
+                let part = Part { bytes: &value[item.start..], length: item.len() };
+                let items = &mut self.items;
+                let decode = || items.decode(part, source, &mut Tally { counts, changes, parts });
+                fault::caught(decode).unwrap_or_else(|found| {
+                    fault = Some(found);
+                    outcome.counts[exchange] = kept;
+                    self.parts.clear();
+                    self.items.abandon(before);
+                    let rows = &self.rows;
+                    let loss = self.items.books.abandon(|exchange, instrument| {
+                        rows[exchange].as_ref()?.places(instrument)
+                    });
+                    let change = loss.map(|loss| Change::of(loss, index, Reason::Internal));
+                    outcome.changes.extend(change);
+                    Err(Error::Internal)
+                })
             } else {
                 Err(Error::Utf8)
             };
+            let mut reject = |item: &[u8], error: Error, fault: Option<String>| {
+                outcome.counts[exchange].rejected += 1;
+                let value = envelope.with_only(value, item);
+                let (item, exchange) = (Some(number), Some(ALL[exchange].name));
+                outcome.rejects.push(Reject { index, item, exchange, error, fault, value });
+            };
+            for RejectedPart { item, error } in self.parts.drain(..) {
+                reject(&item, error, None);
+            }
             if let Err(error) = decoded {
-                counts.rejected += 1;
-                let value = envelope.with_only(value, item.clone());
-                let exchange = Some(ALL[exchange].name);
-                outcome.rejects.push(Reject { index, item: Some(number), exchange, error, value });
+                reject(&value[item.clone()], error, fault);
             }
         }
         let records = outcome.counts[exchange].records - before;

@@ -13,7 +13,7 @@ use crate::number::Value;
 use crate::order_book::{Form, OrderBook, Sequence};
 use crate::time::Micros;
 use levels::{Levels, Touch};
-pub use proof::Checksum;
+pub use proof::{Checksum, MAX_SCALE};
 use proof::{Proof, Verdict};
 
 /// How far a book can be trusted.
@@ -25,6 +25,8 @@ pub enum Quality {
     Valid,
     /// A message was missed, or it contradicts what its exchange says.
     Suspect,
+    /// It is maintained no more. Its next message begins a new book.
+    Dropped,
 }
 
 impl Quality {
@@ -33,6 +35,7 @@ impl Quality {
             Quality::Warming => "warming",
             Quality::Valid => "valid",
             Quality::Suspect => "suspect",
+            Quality::Dropped => "dropped",
         }
     }
 
@@ -52,6 +55,10 @@ pub enum Reason {
     Gap,
     /// It has been crossed for too many messages.
     Crossed,
+    /// This program failed while it took in a message.
+    Internal,
+    /// So many other books were updated since that it was dropped.
+    Limit,
 }
 
 impl Reason {
@@ -61,6 +68,8 @@ impl Reason {
             Reason::Checksum => "checksum",
             Reason::Gap => "gap",
             Reason::Crossed => "crossed",
+            Reason::Internal => "internal",
+            Reason::Limit => "limit",
         }
     }
 }
@@ -176,7 +185,7 @@ impl Book {
         }
         self.repeated = 0;
         let mut reason = None;
-        let missed = self.history.missed();
+        let (quality, missed) = (self.quality, self.history.missed());
         if message.form != Form::Delta {
             self.begin(message, exchange.depths);
             reason = self.becomes(Quality::Valid, Reason::Snapshot);
@@ -192,6 +201,7 @@ impl Book {
         self.time = message.time.micros().or(self.time);
         reason = self.verify(message, exchange.checksum).or(reason);
         reason = self.look_at_touch(terms.crossed_grace).or(reason);
+        reason = reason.filter(|_| self.quality != quality); // it may be as before after all
         Some(Judgement { reason, is_lossy: self.history.missed() > missed })
     }
 
@@ -203,11 +213,19 @@ impl Book {
         self.becomes(Quality::Valid, Reason::Snapshot)
     }
 
+    /// Forgets what a message may have left half done. The next base makes the book valid again.
+    pub fn abandon(&mut self, places: Option<[usize; 2]>) {
+        let Book { last, history, offset, time, expected_depth, .. } = *self;
+        let book = Book::new(expected_depth, places);
+        *self = Book { quality: Quality::Suspect, last, history, offset, time, ..book };
+    }
+
     /// A snapshot that is longer than expected tells that a deeper book was subscribed.
     fn begin<V: Value>(&mut self, message: &OrderBook<V>, depths: &[usize]) {
         let longer = message.bids.levels.len().max(message.asks.levels.len());
         let deeper = depths.iter().find(|depth| **depth >= longer).or(depths.last());
         self.depth = self.expected_depth.max(deeper.copied().unwrap_or(0));
+        self.crossed = 0; // what was crossed before is gone
     }
 
     fn becomes(&mut self, quality: Quality, reason: Reason) -> Option<Reason> {
@@ -255,8 +273,8 @@ impl Book {
         let is_other = message.form != Form::Delta || self.quality != Quality::Valid;
         let sides = [&message.asks.levels, &message.bids.levels];
         self.proof.touch(sides.map(|side| is_other || !side.is_empty()));
-        self.proof.learn(message.asks.places);
-        self.proof.learn(message.bids.places);
+        let seen = [0, 1].map(|which| message.asks.places[which].max(message.bids.places[which]));
+        self.proof.learn(seen, message.form != Form::Delta);
         let sent = message.checksum.filter(|sent| *sent != 0 || kind != Checksum::Okx)?;
         match self.proof.verify(kind, &self.levels, sent) {
             Verdict::Match => {

@@ -1,6 +1,12 @@
-//! All order books that are kept, by exchange and instrument.
+//! All order books that are kept, by exchange and instrument; those updated longest ago are dropped
+//! where they are too many.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::EntryRef;
 use serde::{Deserialize, Serialize};
 
 use crate::book::checkpoint::{Damage, Sides, open, seal};
@@ -9,6 +15,7 @@ use crate::book::{Book, History, Judgement, KnownPlaces, MOST_REPEATED, Quality,
 use crate::exchange::ALL;
 use crate::number::Value;
 use crate::order_book::{Form, OrderBook};
+use crate::steps;
 use crate::time::Micros;
 
 /// What a message leaves to be published.
@@ -34,19 +41,56 @@ pub struct Place<'a> {
 }
 
 /// The order books of all exchanges.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Books {
     exchanges: [OfExchange; ALL.len()],
+    /// The most entries of all exchanges and both tables.
+    limit: usize,
+    count: usize,
+    /// Counts messages. Restored entries count by their offsets.
+    clock: u64,
+    /// Each entry once, and when it was updated, or earlier.
+    queue: BinaryHeap<Reverse<(u64, EntryId)>>,
+    /// Entries that were dropped and whose checkpoints are to be removed.
+    removed: Vec<EntryId>,
+    /// The entry that a message is taking effect on.
+    at_work: Option<(usize, Table)>,
+}
+
+/// Which table of which exchange, and the key there.
+type EntryId = (usize, Table, Arc<[u8]>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Table {
+    Kept,
+    Whole,
+}
+
+impl Table {
+    const fn name(self) -> &'static str {
+        match self {
+            Table::Kept => "kept",
+            Table::Whole => "whole",
+        }
+    }
+}
+
+/// A book that was dropped, or of which not all is known any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    pub exchange: &'static str,
+    pub instrument: String,
+    pub quality: Quality,
 }
 
 #[derive(Debug, Default)]
 struct OfExchange {
     /// Where the key of a message is written.
     key: Vec<u8>,
-    kept: HashMap<Vec<u8>, Entry<Book>>,
+    kept: HashMap<Arc<[u8]>, Entry<Book>>,
     /// What came whole and numbered: by feed and instrument, or by the envelope's symbol where the
     /// message does not name its instrument.
-    whole: HashMap<Vec<u8>, Entry<Whole>>,
+    whole: HashMap<Arc<[u8]>, Entry<Whole>>,
 }
 
 /// What is kept, and whether its checkpoint is still true.
@@ -54,8 +98,12 @@ struct OfExchange {
 struct Entry<T> {
     content: T,
     is_changed: bool,
+    /// Whether a checkpoint of it may exist.
+    is_saved: bool,
     /// Up to which offset it knows the messages, if it was restored.
     restored: Option<i64>,
+    /// When it was last updated.
+    updated: u64,
 }
 
 /// Whole books of an instrument.
@@ -104,7 +152,20 @@ pub struct State {
 type Name = (String, String, String, String);
 
 impl Books {
-    /// Lets a message take effect.
+    /// Keeps up to `limit` books; whole books that are numbered count too.
+    pub fn new(limit: usize) -> Self {
+        Books {
+            exchanges: Default::default(),
+            limit: limit.max(1),
+            count: 0,
+            clock: 0,
+            queue: BinaryHeap::new(),
+            removed: Vec::new(),
+            at_work: None,
+        }
+    }
+
+    /// Lets a message take effect. `drop_oldest` is to follow.
     pub fn publish<V: Value>(
         &mut self,
         place: Place,
@@ -112,29 +173,127 @@ impl Books {
         terms: &Terms,
         places: KnownPlaces,
     ) -> Published<'_> {
+        self.clock += 1;
+        #[cfg(test)]
+        crate::fault::strike(&message.instrument);
         let books = &mut self.exchanges[place.exchange];
-        match message.form {
-            Form::Unsaid | Form::Whole => books.whole(place, message),
-            Form::Snapshot | Form::Delta => books.keep(place, message, terms, places),
+        let table = match message.form {
+            Form::Unsaid | Form::Whole => Table::Whole,
+            Form::Snapshot | Form::Delta => Table::Kept,
+        };
+        self.at_work = Some((place.exchange, table));
+        let (published, new_key) = match table {
+            Table::Whole => books.whole(place, message, self.clock),
+            Table::Kept => books.keep(place, message, terms, places, self.clock),
+        };
+        if let Some(key) = new_key {
+            self.count += 1;
+            self.queue.push(Reverse((self.clock, (place.exchange, table, key))));
         }
+        published
     }
 
-    /// What has changed since the last call: names and contents of checkpoints.
-    pub fn checkpoints(&mut self) -> Vec<(String, Vec<u8>)> {
-        let mut changed = Vec::new();
-        for (exchange, books) in ALL.iter().zip(&mut self.exchanges) {
-            let mut add = |table: &str, key: &[u8], content: Vec<u8>| {
-                let (feed, instrument) = names(key);
-                let name: Name = (exchange.name.into(), table.into(), feed, instrument);
-                changed.push((serde_json::to_string(&name).unwrap_or_default(), content));
+    /// No message is taking effect any more.
+    pub fn finish(&mut self) {
+        self.at_work = None;
+    }
+
+    /// Drops the entry that was updated longest ago, if there are too many.
+    #[inline]
+    pub fn drop_oldest(&mut self) -> Option<Loss> {
+        if self.count > self.limit { self.drop_one() } else { None }
+    }
+
+    /// The queue may have an entry too early, as updates leave it alone: it is put back then, once for
+    /// all updates before.
+    #[cold]
+    fn drop_one(&mut self) -> Option<Loss> {
+        while let Some(Reverse((queued, id))) = self.queue.pop() {
+            steps::count(1);
+            let (exchange, table, key) = &id;
+            let books = &mut self.exchanges[*exchange];
+            let entry = match table {
+                Table::Kept => books.kept.get(key).map(|entry| (entry.updated, entry.is_saved)),
+                Table::Whole => books.whole.get(key).map(|entry| (entry.updated, entry.is_saved)),
             };
+            let Some((updated, is_saved)) = entry else { continue };
+            if updated > queued {
+                self.queue.push(Reverse((updated, id)));
+                continue;
+            }
+            match table {
+                Table::Kept => drop(books.kept.remove(key)),
+                Table::Whole => drop(books.whole.remove(key)),
+            }
+            self.count -= 1;
+            let loss = loss(*exchange, key, Quality::Dropped);
+            if is_saved {
+                self.removed.push(id);
+            }
+            return Some(loss);
+        }
+        None
+    }
+
+    /// After a failure of this program: makes the book suspect that a message was taking effect on.
+    pub fn abandon(&mut self, places: impl Fn(usize, &[u8]) -> Option<[usize; 2]>) -> Option<Loss> {
+        let (exchange, table) = self.at_work.take()?;
+        let books = &mut self.exchanges[exchange];
+        self.count = 0; // it may have failed while an entry was being added
+        let key = std::mem::take(&mut books.key);
+        let loss = match table {
+            Table::Kept => books.kept.get_mut(&key[..]).map(|entry| {
+                let (_, instrument) = split_key(&key);
+                entry.content.abandon(places(exchange, instrument));
+                entry.is_changed = true;
+                loss(exchange, &key, Quality::Suspect)
+            }),
+            Table::Whole => {
+                let id = books.whole.remove_entry(&key[..]);
+                if let Some((key, Entry { is_saved: true, .. })) = id {
+                    self.removed.push((exchange, table, key));
+                }
+                None
+            }
+        };
+        self.queue = self.all_ids().map(Reverse).collect();
+        self.count = self.queue.len();
+        loss
+    }
+
+    fn all_ids(&self) -> impl Iterator<Item = (u64, EntryId)> {
+        self.exchanges.iter().enumerate().flat_map(|(exchange, books)| {
+            let kept = books
+                .kept
+                .iter()
+                .map(move |(key, entry)| (entry.updated, (exchange, Table::Kept, Arc::clone(key))));
+            let whole = books.whole.iter().map(move |(key, entry)| {
+                (entry.updated, (exchange, Table::Whole, Arc::clone(key)))
+            });
+            kept.chain(whole)
+        })
+    }
+
+    /// What has changed since the last call: names and contents of checkpoints; without content where
+    /// a book was dropped, so that its checkpoint is to be removed.
+    pub fn checkpoints(&mut self) -> Vec<(String, Option<Vec<u8>>)> {
+        let removed = std::mem::take(&mut self.removed);
+        let mut changed: Vec<_> = removed
+            .into_iter()
+            .map(|(exchange, table, key)| (checkpoint_name(exchange, table, &key), None))
+            .collect();
+        for (exchange, books) in self.exchanges.iter_mut().enumerate() {
             for (key, entry) in books.kept.iter_mut().filter(|(_, entry)| entry.is_changed) {
-                entry.is_changed = false;
-                add("kept", key, entry.content.stored());
+                (entry.is_changed, entry.is_saved) = (false, true);
+                let name = checkpoint_name(exchange, Table::Kept, key);
+                let content = entry.content.stored(&name);
+                changed.push((name, Some(content)));
             }
             for (key, entry) in books.whole.iter_mut().filter(|(_, entry)| entry.is_changed) {
-                entry.is_changed = false;
-                add("whole", key, entry.content.stored());
+                (entry.is_changed, entry.is_saved) = (false, true);
+                let name = checkpoint_name(exchange, Table::Whole, key);
+                let content = entry.content.stored(&name);
+                changed.push((name, Some(content)));
             }
         }
         changed
@@ -149,31 +308,38 @@ impl Books {
         depth: impl Fn(usize) -> usize,
         places: impl Fn(usize, &[u8]) -> Option<[usize; 2]>,
     ) -> Result<(), Damage> {
-        let name: Name = serde_json::from_str(name).map_err(|_| Damage::Broken)?;
-        let (exchange, table, feed, instrument) = name;
+        let parts: Name = serde_json::from_str(name).map_err(|_| Damage::Broken)?;
+        let (exchange, table, feed, instrument) = parts;
         let place = ALL.iter().position(|known| known.name == exchange).ok_or(Damage::Newer)?;
         let instrument = instrument.as_bytes();
+        let key: Arc<[u8]> = key(feed.as_bytes(), instrument).into();
         let books = &mut self.exchanges[place];
-        match &table[..] {
+        let (table, updated, is_new) = match &table[..] {
             "kept" => {
-                let book = Book::restored(content, places(place, instrument))?;
+                let book = Book::restored(name, content, places(place, instrument))?;
                 // where no message says how deep the book is
                 let is_told = !ALL[place].depths.is_empty();
                 if is_told && book.expected_depth != depth(place) {
                     return Err(Damage::Depth);
                 }
-                let restored = check_offset(book.offset, before)?;
-                let entry = Entry { content: book, is_changed: false, restored };
-                books.kept.insert(key(feed.as_bytes(), instrument), entry);
+                let entry = Entry::restored(check_offset(book.offset, before)?, book);
+                let updated = entry.updated;
+                (Table::Kept, updated, books.kept.insert(Arc::clone(&key), entry).is_none())
             }
             "whole" => {
-                let whole = Whole::restored(content)?;
-                let restored = check_offset(whole.offset, before)?;
-                let entry = Entry { content: whole, is_changed: false, restored };
-                books.whole.insert(key(feed.as_bytes(), instrument), entry);
+                let whole = Whole::restored(name, content)?;
+                let entry = Entry::restored(check_offset(whole.offset, before)?, whole);
+                let updated = entry.updated;
+                (Table::Whole, updated, books.whole.insert(Arc::clone(&key), entry).is_none())
             }
             _ => return Err(Damage::Newer),
+        };
+        self.clock = self.clock.max(updated);
+        if is_new {
+            self.count += 1;
+            self.queue.push(Reverse((updated, (place, table, key))));
         }
+        while self.drop_oldest().is_some() {}
         Ok(())
     }
 
@@ -192,19 +358,19 @@ impl Books {
     }
 }
 
+/// What a message leaves, and the key of its entry if that is new.
+type Effect<'b> = (Published<'b>, Option<Arc<[u8]>>);
+
 impl OfExchange {
     /// A whole book is published as it is, if it is not older than the last one.
-    fn whole<V: Value>(&mut self, place: Place, message: &OrderBook<V>) -> Published<'_> {
-        let Some(last) = message.sequence.last else { return Published::Whole };
+    fn whole<V: Value>(&mut self, place: Place, message: &OrderBook<V>, now: u64) -> Effect<'_> {
+        let Some(last) = message.sequence.last else { return (Published::Whole, None) };
         let name = if message.instrument.is_empty() { place.symbol } else { &message.instrument };
-        let mut is_first = false;
         write_key(&mut self.key, &message.feed, name);
-        let entry = self.whole.entry_ref(&self.key[..]).or_insert_with(|| {
-            is_first = true;
-            Entry::new(Whole::default())
-        });
-        if !entry.begins(place.offset) {
-            return Published::Outdated;
+        let (entry, new_key) = entry(&mut self.whole, &self.key, Whole::default);
+        let is_first = new_key.is_some();
+        if !entry.begins(place.offset, now) {
+            return (Published::Outdated, new_key);
         }
         let whole = &mut entry.content;
         whole.offset = place.offset;
@@ -213,7 +379,7 @@ impl OfExchange {
         let begins_anew = is_first || (ALL[place.exchange].numbers_restart && is_later);
         if last <= whole.last && !begins_anew && whole.repeated < MOST_REPEATED {
             whole.repeated += 1;
-            return Published::Outdated;
+            return (Published::Outdated, new_key);
         }
         whole.is_anew = !is_first && last <= whole.last;
         (whole.last, whole.time, whole.repeated) = (last, time.or(whole.time), 0);
@@ -221,7 +387,7 @@ impl OfExchange {
             whole.base.get_or_insert_default().hold(message);
             (whole.is_fresh, whole.is_arranged) = (true, false);
         }
-        Published::Whole
+        (Published::Whole, new_key)
     }
 
     /// A snapshot or a change goes into the book that is kept.
@@ -231,17 +397,18 @@ impl OfExchange {
         message: &OrderBook<V>,
         terms: &Terms,
         places: KnownPlaces,
-    ) -> Published<'_> {
+        now: u64,
+    ) -> Effect<'_> {
         write_key(&mut self.key, &message.feed, &message.instrument);
-        let entry = self.kept.entry_ref(&self.key[..]).or_insert_with(|| {
-            let depth = message.depth.unwrap_or(terms.depth);
-            Entry::new(Book::new(depth, places(&message.instrument)))
+        let (entry, new_key) = entry(&mut self.kept, &self.key, || {
+            Book::new(message.depth.unwrap_or(terms.depth), places(&message.instrument))
         });
-        if !entry.begins(place.offset) {
-            return Published::Outdated;
+        if !entry.begins(place.offset, now) {
+            return (Published::Outdated, new_key);
         }
         let book = &mut entry.content;
         book.offset = place.offset;
+        let quality = book.quality;
         let mut adopted = None;
         let may_build = message.form == Form::Delta && message.feed.is_empty();
         if may_build && !self.whole.is_empty() {
@@ -249,18 +416,35 @@ impl OfExchange {
                 Base::Later if book.repeated < MOST_REPEATED => {
                     book.repeated += 1;
                     book.history.outdated += 1;
-                    return Published::Outdated;
+                    return (Published::Outdated, new_key);
                 }
                 Base::None | Base::Later => {}
                 Base::Fits(base, last) => adopted = book.adopt(base, last),
             }
         }
-        match book.take(message, &ALL[place.exchange], terms) {
+        let published = match book.take(message, &ALL[place.exchange], terms) {
             None => Published::Outdated,
             Some(judgement) => {
-                let reason = judgement.reason.or(adopted);
+                let reason = judgement.reason.or(adopted).filter(|_| book.quality != quality);
                 Published::Kept(book, Judgement { reason, ..judgement })
             }
+        };
+        (published, new_key)
+    }
+}
+
+/// The entry of a key, and the key as it is kept if the entry is new.
+#[inline]
+fn entry<'m, T>(
+    entries: &'m mut HashMap<Arc<[u8]>, Entry<T>>,
+    key: &[u8],
+    content: impl FnOnce() -> T,
+) -> (&'m mut Entry<T>, Option<Arc<[u8]>>) {
+    match entries.entry_ref(key) {
+        EntryRef::Occupied(entry) => (entry.into_mut(), None),
+        EntryRef::Vacant(entry) => {
+            let key: Arc<[u8]> = key.into();
+            (entry.insert_with_key(Arc::clone(&key), Entry::new(content())), Some(key))
         }
     }
 }
@@ -275,14 +459,14 @@ impl Whole {
         Some(base)
     }
 
-    fn stored(&mut self) -> Vec<u8> {
+    fn stored(&mut self, name: &str) -> Vec<u8> {
         let base = self.arranged().map(Sides::of);
         let &mut Whole { offset, last, time: time_us, repeated, is_fresh, is_anew, .. } = self;
-        seal(&StoredWhole { offset, last, time_us, repeated, is_fresh, is_anew, base })
+        seal(name, &StoredWhole { offset, last, time_us, repeated, is_fresh, is_anew, base })
     }
 
-    fn restored(bytes: &[u8]) -> Result<Self, Damage> {
-        let stored: StoredWhole = open(bytes)?;
+    fn restored(name: &str, bytes: &[u8]) -> Result<Self, Damage> {
+        let stored: StoredWhole = open(name, bytes)?;
         let StoredWhole { offset, last, time_us: time, repeated, is_fresh, is_anew, base } = stored;
         let base = base.map(|base| base.levels()).transpose()?;
         let is_arranged = true;
@@ -302,7 +486,7 @@ enum Base<'w> {
 /// The base of a change, where there is one that no change has built on yet. `taken` is the last
 /// change that the kept book has taken in; keys are written into `key`.
 fn find_base<'w, V: Value>(
-    whole: &'w mut HashMap<Vec<u8>, Entry<Whole>>,
+    whole: &'w mut HashMap<Arc<[u8]>, Entry<Whole>>,
     key: &mut Vec<u8>,
     taken: Option<i64>,
     symbol: &[u8],
@@ -343,18 +527,24 @@ fn find_base<'w, V: Value>(
 
 impl<T> Entry<T> {
     fn new(content: T) -> Self {
-        Entry { content, is_changed: true, restored: None }
+        Entry { content, is_changed: true, is_saved: false, restored: None, updated: 0 }
+    }
+
+    /// The entry of a checkpoint of an offset.
+    fn restored(offset: Option<i64>, content: T) -> Self {
+        let updated = offset.and_then(|offset| offset.try_into().ok()).unwrap_or(0);
+        Entry { content, is_changed: false, is_saved: true, restored: offset, updated }
     }
 
     /// Notes that a message is about to have an effect; whether it may have one.
-    fn begins(&mut self, offset: Option<i64>) -> bool {
+    fn begins(&mut self, offset: Option<i64>, now: u64) -> bool {
         if let Some(restored) = self.restored {
             if offset.is_some_and(|offset| offset <= restored) {
                 return false;
             }
             self.restored = None;
         }
-        self.is_changed = true;
+        (self.is_changed, self.updated) = (true, now);
         true
     }
 }
@@ -379,8 +569,24 @@ fn write_key(key: &mut Vec<u8>, feed: &[u8], instrument: &[u8]) {
 }
 
 /// Feed and instrument of a key.
-fn names(key: &[u8]) -> (String, String) {
+fn split_key(key: &[u8]) -> (&[u8], &[u8]) {
     let end = key.iter().position(|byte| *byte == 0).unwrap_or(0);
-    let (feed, instrument) = (&key[..end], &key[end + 1..]);
+    (&key[..end], key.get(end + 1..).unwrap_or_default())
+}
+
+/// The same as text.
+fn names(key: &[u8]) -> (String, String) {
+    let (feed, instrument) = split_key(key);
     [feed, instrument].map(|name| String::from_utf8_lossy(name).into_owned()).into()
+}
+
+fn checkpoint_name(exchange: usize, table: Table, key: &[u8]) -> String {
+    let (feed, instrument) = names(key);
+    let name: Name = (ALL[exchange].name.into(), table.name().into(), feed, instrument);
+    serde_json::to_string(&name).unwrap_or_default()
+}
+
+fn loss(exchange: usize, key: &[u8], quality: Quality) -> Loss {
+    let (_, instrument) = names(key);
+    Loss { exchange: ALL[exchange].name, instrument, quality }
 }

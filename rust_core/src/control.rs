@@ -22,6 +22,9 @@ pub enum Control {
 
 pub const CONTROLS: [&str; 5] = ["subscription", "heartbeat", "status", "notice", "error"];
 
+/// How many control messages there are of each sort, in the order of `CONTROLS`.
+pub type Sorts = [u64; CONTROLS.len()];
+
 /// The members of a message's object, their values as written.
 #[derive(Debug, Default)]
 pub struct Members<'a>(Vec<(&'a [u8], &'a [u8])>);
@@ -61,20 +64,22 @@ impl<'a> Members<'a> {
     }
 }
 
-/// The sort of a control message, or of an array of them, whose text is not escaped; nothing if it
+/// The sorts of a control message, or of an array of them, whose text is not escaped; nothing if it
 /// is none. `classify` is the exchange's own part of the answer.
-pub fn control(text: &[u8], classify: fn(&Members) -> Option<Control>) -> Option<Control> {
+pub fn control(text: &[u8], classify: fn(&Members) -> Option<Control>) -> Option<Sorts> {
+    let mut sorts = Sorts::default();
     if matches!(text.trim_ascii(), b"ping" | b"pong") {
-        return Some(Control::Heartbeat); // OKX sends them bare
+        sorts[Control::Heartbeat as usize] = 1; // OKX sends them bare
+        return Some(sorts);
     }
-    let mut sorts = Vec::new();
     let mut reader = Reader::<Plain>::new(text);
     reader.space();
     let read = reader.each(|reader| {
         let members = Members::of(reader.skipped()?);
         let error = (!members.get("error").is_empty()).then_some(Control::Error);
-        sorts.push(classify(&members).or(error).ok_or(Error::Kind)?);
+        sorts[classify(&members).or(error).ok_or(Error::Kind)? as usize] += 1;
         Ok(())
     });
-    if read.is_ok() && reader.is_at_end() { sorts.first().copied() } else { None }
+    let is_any = sorts.iter().any(|count| *count > 0);
+    (read.is_ok() && reader.is_at_end() && is_any).then_some(sorts)
 }

@@ -1,5 +1,7 @@
 //! What the messages of one item say, read member by member and collected before any takes effect.
 
+use std::ops::Range;
+
 use crate::error::{Error, Result};
 use crate::exchange::Rules;
 use crate::json::Reader;
@@ -11,8 +13,14 @@ use crate::ticker::Ticker;
 pub trait Draft: Default {
     /// Makes it as good as new. `extended` tells whether records will be.
     fn reset(&mut self, extended: bool);
-    /// Takes over from the object around the payload what the payload does not say itself.
+    /// Takes over from the object around the payload what the payload does not say itself, but for
+    /// names.
     fn inherit(&mut self, outer: &Self);
+    /// Borrows the names that it lacks from the object around the payload. Thousands of payloads may
+    /// share one object, so names are not copied.
+    fn borrow_names(&mut self, outer: &mut Self);
+    /// Gives back the names that it has borrowed.
+    fn return_names(&mut self, outer: &mut Self);
 }
 
 /// A draft that an exchange's rules fill from one kind of text.
@@ -38,11 +46,20 @@ impl<R: Rules, T: Text> DraftOf<R, T> for OrderBook<T::Value> {
 const MOST: usize = 10_000;
 const FEW: usize = 16;
 
+/// What a draft is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Message,
+    /// The object around payloads, which are the messages.
+    Around,
+    /// A payload of the object whose draft stands at this place.
+    Payload(usize),
+}
+
 /// The messages of one item. They are collected before any takes effect, and their memory is used again.
 #[derive(Debug, Default)]
 pub struct Drafts<D> {
-    /// And which of them are messages.
-    all: Vec<(D, bool)>,
+    all: Vec<(D, Role)>,
     used: usize,
     extended: bool,
 }
@@ -58,11 +75,44 @@ impl<D: Draft> Drafts<D> {
         self.used == 0
     }
 
-    /// The messages, in their order.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut D> {
-        self.all[..self.used]
-            .iter_mut()
-            .filter_map(|(draft, is_message)| is_message.then_some(draft))
+    /// Visits the messages in their order, until one fails.
+    #[inline(always)]
+    pub fn visit(&mut self, mut visit: impl FnMut(&mut D) -> Result<()>) -> Result<()> {
+        (0..self.used).try_for_each(|at| self.visit_at(at, &mut visit))
+    }
+
+    /// Visits all messages, or those at some places.
+    #[inline(always)]
+    pub fn visit_some(
+        &mut self,
+        some: Option<&[usize]>,
+        mut visit: impl FnMut(&mut D) -> Result<()>,
+    ) -> Result<()> {
+        match some {
+            None => self.visit(visit),
+            Some(places) => places.iter().try_for_each(|at| self.visit_at(*at, &mut visit)),
+        }
+    }
+
+    /// Visits the message at a place, if one is there.
+    #[inline(always)]
+    pub fn visit_at(
+        &mut self,
+        at: usize,
+        visit: &mut impl FnMut(&mut D) -> Result<()>,
+    ) -> Result<()> {
+        match self.all[at].1 {
+            Role::Message => visit(&mut self.all[at].0),
+            Role::Around => Ok(()),
+            Role::Payload(outer) => {
+                let (before, from) = self.all.split_at_mut(at);
+                let (outer, payload) = (&mut before[outer].0, &mut from[0].0);
+                payload.borrow_names(outer);
+                let result = visit(payload);
+                payload.return_names(outer);
+                result
+            }
+        }
     }
 
     /// Begins the next draft; its place.
@@ -73,11 +123,11 @@ impl<D: Draft> Drafts<D> {
             return Err(Error::Size);
         }
         if self.all.len() == at {
-            self.all.push((D::default(), true));
+            self.all.push((D::default(), Role::Message));
         }
-        let (draft, is_message) = &mut self.all[at];
+        let (draft, role) = &mut self.all[at];
         draft.reset(self.extended);
-        *is_message = true;
+        *role = Role::Message;
         self.used += 1;
         Ok(at)
     }
@@ -92,11 +142,17 @@ impl<D: Draft> Drafts<D> {
         if let [around, payloads @ ..] = &mut self.all[outer..self.used]
             && !payloads.is_empty()
         {
-            around.1 = false;
-            for payload in payloads {
-                payload.0.inherit(&around.0);
+            around.1 = Role::Around;
+            for (payload, role) in payloads {
+                payload.inherit(&around.0);
+                *role = Role::Payload(outer);
             }
         }
+    }
+
+    /// Takes back all drafts from a place on.
+    fn take_back(&mut self, place: usize) {
+        self.used = place;
     }
 }
 
@@ -162,5 +218,144 @@ fn payloads<R: Rules, T: Text, D: DraftOf<R, T>>(
         more = is_array && local.next_element()?;
     }
     *reader = local;
+    Ok(())
+}
+
+/// A message that was read apart from those beside it, or the reason why it cannot be read.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Where the element of the item's array, or all of the item, stands in the text.
+    pub element: Range<usize>,
+    /// Where the payload stands, if it is one of an array of them.
+    pub payload: Option<PayloadPlace>,
+    /// The place of the draft, or the error.
+    pub draft: Result<usize>,
+}
+
+/// Where a payload stands in the text, and the array around it, brackets included.
+#[derive(Clone, Debug)]
+pub struct PayloadPlace {
+    pub array: Range<usize>,
+    pub payload: Range<usize>,
+}
+
+impl Part {
+    /// How many bytes of the element stand around the payload.
+    pub fn around(&self) -> usize {
+        let place = self.payload.as_ref();
+        place.map_or(0, |place| self.element.len() - place.array.len() + 2)
+    }
+
+    /// The part alone, as an item of its own.
+    pub fn alone(&self, text: &[u8]) -> Vec<u8> {
+        let Some(PayloadPlace { array, payload }) = &self.payload else {
+            return text[self.element.clone()].to_vec();
+        };
+        let (before, behind) = (self.element.start..=array.start, array.end - 1..self.element.end);
+        [&text[before], &text[payload.clone()], &text[behind]].concat()
+    }
+}
+
+/// Reads messages apart: what cannot be read is stepped over and costs itself alone. Fails if the
+/// text is no JSON array or object, or has too many messages.
+pub fn messages_apart<R: Rules, T: Text, D: DraftOf<R, T>>(
+    reader: &mut Reader<T>,
+    drafts: &mut Drafts<D>,
+    parts: &mut Vec<Part>,
+) -> Result<()> {
+    let length = reader.rest().len();
+    let at = |reader: &Reader<T>| length - reader.rest().len();
+    reader.space();
+    let is_array = reader.peek() == Some(b'[');
+    let mut more = !is_array || reader.open_array()?;
+    while more {
+        let (start, known, used) = (at(reader), parts.len(), drafts.used);
+        let mut ahead = *reader;
+        if let Err(error) = message_apart::<R, T, D>(&mut ahead, length, drafts, parts) {
+            if drafts.used == MOST || known >= MOST {
+                return Err(Error::Size);
+            }
+            drafts.take_back(used);
+            parts.truncate(known);
+            parts.push(Part { element: 0..0, payload: None, draft: Err(error) });
+            ahead = *reader;
+            ahead.skipped_at_any_depth()?;
+        }
+        *reader = ahead;
+        let element = start..at(reader);
+        parts[known..].iter_mut().for_each(|part| part.element = element.clone());
+        reader.space();
+        more = is_array && reader.next_element()?;
+    }
+    Ok(())
+}
+
+fn message_apart<R: Rules, T: Text, D: DraftOf<R, T>>(
+    reader: &mut Reader<T>,
+    length: usize,
+    drafts: &mut Drafts<D>,
+    parts: &mut Vec<Part>,
+) -> Result<()> {
+    let (outer, known) = (drafts.begin()?, parts.len());
+    let mut has_payload = false;
+    let mut more = reader.open_object()?;
+    while more {
+        let key = reader.key()?;
+        if is_payload::<R, T>(key, *reader) {
+            if has_payload {
+                return Err(Error::Duplicate);
+            }
+            has_payload = true;
+            if reader.peek() == Some(b'[') {
+                payloads_apart::<R, T, D>(reader, length, drafts, parts)?;
+            } else {
+                payloads::<R, T, D>(reader, drafts)?;
+            }
+        } else {
+            drafts.at(outer).member(key, reader)?;
+        }
+        more = reader.next_member()?;
+    }
+    drafts.end(outer);
+    if parts.len() == known {
+        // one payload, or none: its draft is the last one
+        parts.push(Part { element: 0..0, payload: None, draft: Ok(drafts.used - 1) });
+    }
+    Ok(())
+}
+
+fn payloads_apart<R: Rules, T: Text, D: DraftOf<R, T>>(
+    reader: &mut Reader<T>,
+    length: usize,
+    drafts: &mut Drafts<D>,
+    parts: &mut Vec<Part>,
+) -> Result<()> {
+    let at = |reader: &Reader<T>| length - reader.rest().len();
+    let (start, known) = (at(reader), parts.len());
+    let mut more = reader.open_array()?;
+    while more {
+        if parts.len() >= MOST {
+            return Err(Error::Size);
+        }
+        let (begin, payload) = (at(reader), drafts.begin()?);
+        let mut ahead = *reader;
+        let draft = drafts.at(payload);
+        let read = ahead.object(|reader, key| draft.member(key, reader));
+        if read.is_err() {
+            drafts.take_back(payload);
+            ahead = *reader;
+            ahead.skipped_at_any_depth()?;
+        }
+        *reader = ahead;
+        let place = PayloadPlace { array: 0..0, payload: begin..at(reader) };
+        let draft = read.map(|()| payload);
+        parts.push(Part { element: 0..0, payload: Some(place), draft });
+        reader.space();
+        more = reader.next_element()?;
+    }
+    let array = start..at(reader);
+    for place in parts[known..].iter_mut().filter_map(|part| part.payload.as_mut()) {
+        place.array = array.clone();
+    }
     Ok(())
 }

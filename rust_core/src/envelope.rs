@@ -59,10 +59,10 @@ impl<'a> Envelope<'a> {
 
     /// The envelope with one of its items alone, all else as it came; or without the members that
     /// nobody reads, where these are so long that each item would multiply them.
-    pub fn with_only(&self, value: &[u8], item: Range<usize>) -> Vec<u8> {
+    pub fn with_only(&self, value: &[u8], item: &[u8]) -> Vec<u8> {
         let (before, behind) = (&value[..=self.data.start], &value[self.data.end - 1..]);
         if before.len() + behind.len() <= MOST_HEADER_BYTES {
-            return [before, &value[item], behind].concat();
+            return [before, item, behind].concat();
         }
         let region = self.region.as_deref().unwrap_or_default();
         let is_word =
@@ -76,7 +76,7 @@ impl<'a> Envelope<'a> {
             b",\"symbol\":\"",
             self.symbol,
             b"\",\"data\":[",
-            &value[item],
+            item,
             b"]}",
         ];
         parts.concat()

@@ -15,7 +15,8 @@ pub enum Error {
     Utf8,
     /// Containers are nested too deep.
     Depth,
-    /// An item with more messages, or a message with more levels, than any exchange sends.
+    /// An item with more messages, a message with more levels, or a longer name than any exchange
+    /// sends.
     Size,
     Length,
     /// A number is not one, or has no place where it stands.
@@ -38,10 +39,12 @@ pub enum Error {
     Duplicate,
     /// The message says that it is of another kind.
     Kind,
+    /// This program failed: the fault is its own.
+    Internal,
 }
 
 impl Error {
-    pub const ALL: [Error; 18] = [
+    pub const ALL: [Error; 19] = [
         Error::Envelope,
         Error::Market,
         Error::Syntax,
@@ -60,6 +63,7 @@ impl Error {
         Error::Sequence,
         Error::Duplicate,
         Error::Kind,
+        Error::Internal,
     ];
 
     /// The fixed code of the header `marketprep.reason`.
@@ -78,6 +82,7 @@ impl Error {
             }
             Error::Duplicate => "duplicate_key",
             Error::Kind => "other_kind",
+            Error::Internal => "internal",
         }
     }
 
@@ -93,7 +98,9 @@ impl Error {
             }
             Error::Utf8 => "not UTF-8",
             Error::Depth => "containers are nested deeper than 63 levels",
-            Error::Size => "over 10,000 messages in an item, or over 100,000 levels in a book",
+            Error::Size => {
+                "over 10,000 messages in an item, over 100,000 levels in a book, or a name of over 256 bytes"
+            }
             Error::Length => "a message of over 64 MB, of which this is the beginning",
             Error::Number | Error::Range => {
                 "a number is not one, is negative where none can be, or has over 400 digits before or after the point"
@@ -108,6 +115,7 @@ impl Error {
             Error::Sequence => "a change to an order book without the numbers of its sequence",
             Error::Duplicate => "a key stands twice in one object",
             Error::Kind => "a message of another kind than was asked for",
+            Error::Internal => "marketprep failed on it, which is a fault of marketprep: report it",
         }
     }
 }

@@ -5,11 +5,11 @@ mod prelude;
 
 use crate::book::Checksum;
 use crate::control::{Control, Members};
-use crate::draft::{Drafts, messages};
+use crate::draft::{Drafts, Part, messages, messages_apart};
 use crate::error::{Error, Result};
 use crate::json::Reader;
 use crate::json::text::{Compact, Escaped, Long, Plain, Text};
-use crate::number::Value;
+use crate::number::{Value, Wide};
 use crate::order_book::OrderBook;
 use crate::simulate::wire::Wire;
 use crate::ticker::{Meaning, Ticker};
@@ -113,10 +113,16 @@ pub struct Exchange {
     compact: Readers<Compact>,
     plain: Readers<Plain>,
     long: Readers<Long>,
+    /// Reads the messages of an item apart from each other.
+    pub tickers_apart: ReadApart<Long, Ticker<Wide>>,
+    pub order_books_apart: ReadApart<Long, OrderBook<Wide>>,
 }
 
 /// Reads the messages of an item.
 type ReadItem<T, Message> = fn(&mut Reader<T>, &mut Drafts<Message>) -> Result<()>;
+
+/// Reads the messages of an item, each apart from the others.
+type ReadApart<T, Message> = fn(&mut Reader<T>, &mut Drafts<Message>, &mut Vec<Part>) -> Result<()>;
 
 /// The functions that read one kind of text.
 pub struct Readers<T: Text> {
@@ -143,6 +149,8 @@ impl Exchange {
             compact: Readers::of::<R>(),
             plain: Readers::of::<R>(),
             long: Readers::of::<R>(),
+            tickers_apart: messages_apart::<R, Long, Ticker<Wide>>,
+            order_books_apart: messages_apart::<R, Long, OrderBook<Wide>>,
         }
     }
 

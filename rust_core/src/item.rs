@@ -1,11 +1,11 @@
 //! One item: read in the first way that succeeds, and what becomes of it.
 
 use crate::batch::{Change, Counts, Input, Kind, Oddity, Row};
-use crate::book::Quality;
 use crate::book::levels::Touch;
+use crate::book::{Quality, Reason};
 use crate::books::{Books, Place, Published};
-use crate::control;
-use crate::draft::Drafts;
+use crate::control::{self, Control, Members, Sorts};
+use crate::draft::{Draft, Drafts, Part as MessagePart};
 use crate::error::{Error, Result};
 use crate::exchange::{ALL, SPELLINGS, Spelling};
 use crate::json::Reader;
@@ -13,9 +13,10 @@ use crate::json::block::Block;
 use crate::json::string::{simplify, unescape};
 use crate::json::text::{Compact, Escaped, Long, Plain};
 use crate::layout::Layout;
-use crate::number::{Usual, Wide};
-use crate::order_book::OrderBook;
+use crate::number::{Usual, Value, Wide};
+use crate::order_book::{Form, OrderBook};
 use crate::record::{Decimal, Output, Records, Times};
+use crate::steps;
 use crate::ticker::{Column, Ticker};
 use crate::time::Micros;
 
@@ -62,13 +63,22 @@ impl Source<'_> {
 pub struct Tally<'t> {
     pub counts: &'t mut Counts,
     pub changes: &'t mut Vec<Change>,
+    /// The messages of an item that were rejected while others of it were not.
+    pub parts: &'t mut Vec<RejectedPart>,
+}
+
+/// A rejected message, as an item of its own, and why.
+#[derive(Debug)]
+pub struct RejectedPart {
+    pub item: Vec<u8>,
+    pub error: Error,
 }
 
 impl Items {
-    pub fn new(kind: Kind, output: Output) -> Self {
+    pub fn new(kind: Kind, output: Output, book_limit: usize) -> Self {
         Items {
             kind,
-            books: Books::default(),
+            books: Books::new(book_limit),
             records: Records::new(output),
             usual: Scratch::default(),
             wide: Scratch::default(),
@@ -76,15 +86,23 @@ impl Items {
         }
     }
 
+    /// Forgets what an item may have left half done at which this program failed.
+    pub fn abandon(&mut self, records: (usize, u64)) {
+        (self.usual, self.wide) = (Scratch::default(), Scratch::default());
+        self.text = Vec::new();
+        self.records.go_back(records);
+    }
+
     /// Decodes one item: as it stands; if that fails, its text unescaped; if a number does not
-    /// fit, with wider ones; and what is no message of this kind may be a control message.
+    /// fit, with wider ones; and what is no message of this kind may be a control message. Of an
+    /// item that is an array, or has one, messages that cannot be read may cost themselves alone.
     pub fn decode(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
         match item.exactly() {
             [b'"', inside @ .., b'"'] => match self.escaped(item, source, tally) {
                 Err(_) => self.unescaped(inside, source, tally),
                 done => done,
             },
-            [b'{' | b'[', ..] => self.plain(item, source, tally),
+            [b'{' | b'[', ..] => self.plain(item, false, source, tally),
             _ => Err(Error::Syntax),
         }
     }
@@ -105,22 +123,120 @@ impl Items {
         let result = unescape(inside, &mut text).and_then(|()| {
             let length = text.len();
             text.extend_from_slice(&[b' '; SLACK]);
-            self.plain(Part { bytes: &text, length }, source, tally)
+            self.plain(Part { bytes: &text, length }, true, source, tally)
         });
+        text.clear();
+        text.shrink_to(KEPT_TEXT_BYTES);
         self.text = text;
         result
     }
 
-    fn plain(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
+    /// `is_string` tells whether the text was that of a JSON string.
+    fn plain(
+        &mut self,
+        item: Part,
+        is_string: bool,
+        source: Source,
+        tally: &mut Tally,
+    ) -> Result<()> {
         match self.of_any_length(item, source, tally) {
             Err(Error::Escape) => {
                 let text = simplify(item.exactly())?;
                 let item = Part { bytes: &text, length: text.len() };
                 let result = self.of_any_length(item, source, tally);
-                result.or_else(|error| count_control(item, source, tally, error))
+                result.or_else(|error| self.otherwise(item, is_string, source, tally, error))
             }
-            result => result.or_else(|error| count_control(item, source, tally, error)),
+            result => result.or_else(|error| self.otherwise(item, is_string, source, tally, error)),
         }
+    }
+
+    /// Lets an item that cannot be read as a whole be control messages, or be read in parts.
+    #[cold]
+    fn otherwise(
+        &mut self,
+        item: Part,
+        is_string: bool,
+        source: Source,
+        tally: &mut Tally,
+        error: Error,
+    ) -> Result<()> {
+        steps::count(2 * item.length);
+        if let Some(sorts) = control::control(item.exactly(), ALL[source.exchange].control) {
+            let messages = count_control(&sorts, tally.counts);
+            tally.counts.items += messages - 1;
+            return Ok(());
+        }
+        let is_array = item.exactly().trim_ascii_start().first() == Some(&b'[');
+        if !is_array && ALL[source.exchange].payload.is_empty() {
+            return Err(error);
+        }
+        self.apart(item, is_string, source, tally, error)
+    }
+
+    /// Reads the messages of an item apart from each other. What is no message is a control message or
+    /// rejected alone; but where changes to books are among the messages, all of them are rejected
+    /// together, as changes build on each other. If nothing is gained, that fails with `error`.
+    fn apart(
+        &mut self,
+        item: Part,
+        is_string: bool,
+        source: Source,
+        tally: &mut Tally,
+        error: Error,
+    ) -> Result<()> {
+        let text = simplify(item.exactly()).map_err(|_| error)?;
+        let exchange = &ALL[source.exchange];
+        let mut reader = Reader::<Long>::new(&text);
+        let mut parts = Vec::new();
+        let Items { kind, wide, books, records, .. } = self;
+        match kind {
+            Kind::Ticker => {
+                wide.tickers.clear(records.is_extended());
+                (exchange.tickers_apart)(&mut reader, &mut wide.tickers, &mut parts)
+                    .map_err(|_| error)?;
+                check_parts(&mut parts, &mut wide.tickers, |ticker| {
+                    complete::<Long>(ticker, source)
+                });
+            }
+            Kind::OrderBook => {
+                wide.order_books.clear(records.is_extended());
+                (exchange.order_books_apart)(&mut reader, &mut wide.order_books, &mut parts)
+                    .map_err(|_| error)?;
+                check_parts(&mut parts, &mut wide.order_books, OrderBook::check);
+            }
+        }
+        if !reader.is_at_end() {
+            return Err(error);
+        }
+        let sorts = take_control(&mut parts, &text, exchange.control);
+        let sound: Vec<usize> = parts.iter().filter_map(|part| part.draft.ok()).collect();
+        let rejected: Vec<_> =
+            parts.iter().filter_map(|part| Some((part, part.draft.err()?))).collect();
+        let around = rejected.iter().map(|(part, _)| part.around()).max().unwrap_or(0);
+        let is_bounded =
+            around <= MAX_AROUND_BYTES || around.saturating_mul(rejected.len()) <= text.len();
+        let has_changes = *kind == Kind::OrderBook
+            && sound.iter().any(|at| wide.order_books.at(*at).form != Form::Whole);
+        let messages = u64::from(!sound.is_empty()) + sorts.iter().sum::<u64>();
+        if messages == 0 || !is_bounded || (has_changes && !rejected.is_empty()) {
+            return Err(error);
+        }
+        tally.counts.items += messages + count(rejected.len()) - 1;
+        count_control(&sorts, tally.counts);
+        for (part, error) in rejected {
+            let item = part.alone(&text);
+            let item = if is_string { in_string(&item) } else { item };
+            tally.parts.push(RejectedPart { item, error });
+        }
+        if !sound.is_empty() {
+            let mut sink = Sink { scratch: wide, books, records, tally };
+            match kind {
+                Kind::Ticker => publish_tickers(&text, Some(&sound), source, &mut sink),
+                Kind::OrderBook => publish_order_books(Some(&sound), source, &mut sink),
+            }
+        }
+        self.wide.release();
+        Ok(())
     }
 
     fn of_any_length(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
@@ -143,7 +259,17 @@ impl Items {
     #[cold]
     fn with_wide(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
         let Items { kind, wide, books, records, .. } = self;
-        read::<Long>(item, *kind, source, &mut Sink { scratch: wide, books, records, tally })
+        let mut sink = Sink { scratch: wide, books, records, tally };
+        let result = read::<Long>(item, *kind, source, &mut sink);
+        self.wide.release();
+        result
+    }
+}
+
+impl<V: Value> Scratch<V> {
+    /// Gives back the memory of drafts, where these are rare.
+    fn release(&mut self) {
+        (self.tickers, self.order_books) = (Drafts::default(), Drafts::default());
     }
 }
 
@@ -158,13 +284,67 @@ fn looks_compact(text: &[u8]) -> bool {
     text.get(at + colons.trailing_zeros() as usize + 1) != Some(&b' ')
 }
 
-/// Counts an item that is no message of its kind as a control message, if it is one.
-fn count_control(item: Part, source: Source, tally: &mut Tally, error: Error) -> Result<()> {
-    let classify = ALL[source.exchange].control;
-    let control = control::control(item.exactly(), classify).ok_or(error)?;
-    tally.counts.control[control as usize] += 1;
-    Ok(())
+/// Counts control messages; their number.
+fn count_control(sorts: &Sorts, counts: &mut Counts) -> u64 {
+    for (count, more) in counts.control.iter_mut().zip(sorts) {
+        *count += more;
+    }
+    sorts.iter().sum()
 }
+
+/// Judges the messages that could be read apart from each other.
+fn check_parts<D: Draft>(
+    parts: &mut [MessagePart],
+    drafts: &mut Drafts<D>,
+    mut check: impl FnMut(&mut D) -> Result<()>,
+) {
+    for part in parts {
+        if let Ok(at) = part.draft
+            && let Err(error) = drafts.visit_at(at, &mut check)
+        {
+            part.draft = Err(error);
+        }
+    }
+}
+
+/// Removes the elements that are control messages; their sorts.
+fn take_control(
+    parts: &mut Vec<MessagePart>,
+    text: &[u8],
+    classify: fn(&Members) -> Option<Control>,
+) -> Sorts {
+    let mut sorts = Sorts::default();
+    let mut kept = Vec::with_capacity(parts.len());
+    for element in parts.chunk_by(|one, other| one.element == other.element) {
+        let is_data = element.iter().any(|part| part.draft.is_ok());
+        match control::control(&text[element[0].element.clone()], classify) {
+            Some(found) if !is_data => {
+                for (count, more) in sorts.iter_mut().zip(found) {
+                    *count += more;
+                }
+            }
+            _ => kept.extend_from_slice(element),
+        }
+    }
+    *parts = kept;
+    sorts
+}
+
+/// JSON text as a JSON string.
+fn in_string(text: &[u8]) -> Vec<u8> {
+    serde_json::to_vec(&String::from_utf8_lossy(text)).unwrap_or_default()
+}
+
+fn count(number: impl TryInto<u64>) -> u64 {
+    number.try_into().unwrap_or(u64::MAX)
+}
+
+/// How many bytes around a payload may be repeated with each payload that is rejected alone, if they
+/// come to more than the item in all.
+const MAX_AROUND_BYTES: usize = 512;
+
+/// How much memory is kept for the next text that must be unescaped.
+const KEPT_TEXT_BYTES: usize = 1 << 20;
 
 /// Bytes behind a text that let its last numbers be read as fast as the others.
 const SLACK: usize = 32;
@@ -236,25 +416,41 @@ where
     if drafts.is_empty() {
         return Err(Error::Syntax);
     }
-    for ticker in drafts.iter_mut() {
-        if ticker.get(Column::Trade).is_none() {
-            return Err(Error::TradePrice);
-        }
-        (readers.complete)(ticker)?;
-    }
+    drafts.visit(|ticker| complete::<T>(ticker, source))?;
     if !is_known {
         layout.learn::<T>(item.exactly(), &ALL[source.exchange], sink.records.is_extended());
     }
+    publish_tickers(item.bytes, None, source, sink);
+    Ok(())
+}
+
+/// Computes what a ticker does not say, and checks what it must say.
+fn complete<T: Spelling>(ticker: &mut Ticker<T::Value>, source: Source) -> Result<()> {
+    if ticker.get(Column::Trade).is_none() {
+        return Err(Error::TradePrice);
+    }
+    (T::readers(&ALL[source.exchange]).complete)(ticker)
+}
+
+/// Writes the records of an item's tickers, or of some of them.
+fn publish_tickers<V: Decimal>(
+    text: &[u8],
+    some: Option<&[usize]>,
+    source: Source,
+    sink: &mut Sink<'_, '_, V>,
+) {
     let counts = &mut *sink.tally.counts;
-    for ticker in drafts.iter_mut() {
+    let records = &mut *sink.records;
+    let publish = |ticker: &mut Ticker<V>| {
         let times = source.times(ticker.time.micros());
         let basis = ALL[source.exchange].change_basis;
-        sink.records.ticker(ticker, item.bytes, times, basis);
+        records.ticker(ticker, text, times, basis);
         counts.records += 1;
-        counts.note_if(sink.records.is_stale(times), Oddity::Stale);
-    }
+        counts.note_if(records.is_stale(times), Oddity::Stale);
+        Ok(())
+    };
+    let _: Result<()> = sink.scratch.tickers.visit_some(some, publish); // it never fails
     counts.decoded += 1;
-    Ok(())
 }
 
 fn order_books<T: Spelling>(
@@ -274,14 +470,30 @@ where
     if drafts.is_empty() {
         return Err(Error::Syntax);
     }
-    for message in drafts.iter_mut() {
-        message.check()?;
-    }
+    drafts.visit(OrderBook::check)?;
+    publish_order_books(None, source, sink);
+    Ok(())
+}
+
+/// Lets an item's order-book messages take effect, or some of them.
+fn publish_order_books<V: Decimal>(
+    some: Option<&[usize]>,
+    source: Source,
+    sink: &mut Sink<'_, '_, V>,
+) {
     let before = sink.records.count();
     let mut held = Held::default();
-    for message in drafts.iter_mut() {
-        publish(message, source, sink.books, sink.records, sink.tally, &mut held);
-    }
+    let Sink { scratch, books, records, tally } = sink;
+    let publish = |message: &mut OrderBook<V>| {
+        publish(message, source, books, records, tally, &mut held);
+        while let Some(loss) = books.drop_oldest() {
+            tally.counts.note_if(true, Oddity::Dropped);
+            tally.changes.push(Change::of(loss, source.index, Reason::Limit));
+        }
+        Ok(())
+    };
+    let _: Result<()> = scratch.order_books.visit_some(some, publish); // it never fails
+    sink.books.finish();
     let counts = &mut *sink.tally.counts;
     let written = sink.records.count() - before;
     counts.records += written;
@@ -291,7 +503,6 @@ where
         (0, Held { suspect: true, .. }) => counts.suspect += 1,
         (0, _) => counts.warming += 1,
     }
-    Ok(())
 }
 
 /// Why messages of an item left no record.

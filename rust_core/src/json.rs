@@ -18,6 +18,12 @@ use crate::number::{self, Number, Parsed, Value};
 use string::{is_letter_escaped, run, unescape};
 use text::Text;
 
+/// The longest name of an instrument, a channel or the like: as long as the symbol of an envelope.
+pub const MAX_NAME_BYTES: usize = 256;
+
+/// The most bytes for one byte of a name: its escape, each backslash of which may be escaped again.
+const LONGEST_ESCAPE: usize = 12;
+
 /// What has not been read yet of a text that is written as `T` says.
 #[derive(Debug)]
 pub struct Reader<'a, T> {
@@ -188,7 +194,8 @@ impl<'a, T: Text> Reader<'a, T> {
         }
     }
 
-    /// Reads a string, decoded, onto `into`; skips what is none.
+    /// Reads a name: a string, decoded, onto `into`; skips what is none. Records and books repeat
+    /// names, so a long one is an error.
     #[inline(always)]
     pub fn name(&mut self, into: &mut Vec<u8>) -> Result<()> {
         let mut reader = *self;
@@ -196,6 +203,9 @@ impl<'a, T: Text> Reader<'a, T> {
             && let Some((name, rest)) = reader.rest.split_at_checked(run(reader.rest))
             && rest.starts_with(T::QUOTE)
         {
+            if name.len() > MAX_NAME_BYTES {
+                return Err(Error::Size);
+            }
             into.extend_from_slice(name);
             self.rest = &rest[T::QUOTE.len()..];
             return Ok(());
@@ -206,12 +216,17 @@ impl<'a, T: Text> Reader<'a, T> {
     #[inline(never)]
     fn any_name(&mut self, into: &mut Vec<u8>) -> Result<()> {
         let Some(raw) = self.string_if_any()? else { return Ok(()) };
-        if !T::ESCAPED {
-            return unescape(raw, into);
+        if raw.len() > MAX_NAME_BYTES * LONGEST_ESCAPE {
+            return Err(Error::Size);
         }
-        let mut plain = Vec::new();
-        unescape(raw, &mut plain)?;
-        unescape(&plain, into)
+        if T::ESCAPED {
+            let mut plain = Vec::new();
+            unescape(raw, &mut plain)?;
+            unescape(&plain, into)?;
+        } else {
+            unescape(raw, into)?;
+        }
+        if into.len() > MAX_NAME_BYTES { Err(Error::Size) } else { Ok(()) }
     }
 
     /// Whether the value that comes next is null, which is then read.

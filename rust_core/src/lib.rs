@@ -17,10 +17,13 @@ mod draft;
 mod envelope;
 pub mod error;
 pub mod exchange;
+mod fault;
 pub mod framing;
 mod item;
 mod json;
 pub mod kafka;
+#[cfg(test)]
+mod laws;
 mod layout;
 mod number;
 mod order_book;
@@ -28,6 +31,7 @@ mod order_book;
 pub mod python;
 mod record;
 pub mod simulate;
+mod steps;
 mod ticker;
 mod time;
 

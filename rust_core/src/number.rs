@@ -7,6 +7,7 @@ mod scan;
 mod tests;
 
 use std::fmt::{Debug, Display};
+use std::sync::OnceLock;
 
 use num_bigint::BigInt;
 use num_integer::Integer;
@@ -66,6 +67,9 @@ pub trait Value:
     fn as_usual(&self) -> Option<Usual>;
 
     fn widened(&self) -> Wide;
+
+    /// The number of decimals that it needs in plain notation.
+    fn scale(&self) -> usize;
 }
 
 /// A number that some bytes begin with.
@@ -168,7 +172,18 @@ impl Value for Usual {
     }
 
     fn widened(&self) -> Wide {
-        Wide::from(*self) * Pow::pow(Wide::from(10), Wide::PLACES - Self::PLACES)
+        Wide::from(*self) * wide_power(Wide::PLACES - Self::PLACES)
+    }
+
+    fn scale(&self) -> usize {
+        let unit = u128::from(10u64.pow(18));
+        let mut fraction = u64::try_from(self.unsigned_abs() % unit).unwrap_or(0);
+        let mut scale = if fraction == 0 { 0 } else { Self::PLACES };
+        while scale > 0 && fraction.is_multiple_of(10) {
+            fraction /= 10;
+            scale -= 1;
+        }
+        scale
     }
 }
 
@@ -192,17 +207,34 @@ impl Value for Wide {
     }
 
     fn power_of_ten(exponent: usize) -> Option<Self> {
-        (exponent <= 4 * Self::PLACES).then(|| Pow::pow(Wide::from(10), exponent))
+        (exponent <= MAX_WIDE_EXPONENT).then(|| wide_power(exponent).clone())
     }
 
     fn as_usual(&self) -> Option<Usual> {
-        let (units, rest) = self.div_rem(&Pow::pow(Wide::from(10), Self::PLACES - Usual::PLACES));
+        let (units, rest) = self.div_rem(wide_power(Self::PLACES - Usual::PLACES));
         if rest.is_zero() { units.to_i128() } else { None }
     }
 
     fn widened(&self) -> Wide {
         self.clone()
     }
+
+    fn scale(&self) -> usize {
+        let digits = self.magnitude().to_string();
+        let zeros = digits.bytes().rev().take_while(|digit| *digit == b'0').count();
+        if self.is_zero() { 0 } else { Self::PLACES.saturating_sub(zeros) }
+    }
+}
+
+/// The greatest exponent that wide values need.
+const MAX_WIDE_EXPONENT: usize = 4 * Wide::PLACES;
+
+/// Returns 10^`exponent`. Each power is computed once, as a number of six characters may ask for a
+/// high one.
+fn wide_power(exponent: usize) -> &'static Wide {
+    static POWERS: [OnceLock<Wide>; MAX_WIDE_EXPONENT + 1] =
+        [const { OnceLock::new() }; MAX_WIDE_EXPONENT + 1];
+    POWERS[exponent].get_or_init(|| Pow::pow(Wide::from(10), exponent))
 }
 
 /// `numerator / denominator` rounded half to even at `places`, or nothing if the denominator is zero.

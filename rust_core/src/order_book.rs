@@ -66,6 +66,8 @@ pub struct OrderBook<V> {
     /// How many words say of which kind the message is.
     pub kind_words: u8,
     form_words: u8,
+    /// Whether instrument and feed are those of the object around the payload.
+    borrowed: [bool; 2],
     /// Whether more will be told of the book than the usual record has.
     extended: bool,
 }
@@ -89,18 +91,37 @@ impl<V: Value> Draft for OrderBook<V> {
 
     fn inherit(&mut self, outer: &Self) {
         self.becomes(outer.form);
-        if self.instrument.is_empty() {
-            self.instrument.extend_from_slice(&outer.instrument);
-        }
-        self.feed.extend_from_slice(&outer.feed);
         self.depth = self.depth.or(outer.depth);
         self.time.inherit(&outer.time);
         self.sides_optional |= outer.sides_optional;
         self.numbered |= outer.numbered;
     }
+
+    #[inline(always)]
+    fn borrow_names(&mut self, outer: &mut Self) {
+        self.borrowed = [self.instrument.is_empty(), self.feed.is_empty()];
+        self.swap_borrowed(outer);
+    }
+
+    #[inline(always)]
+    fn return_names(&mut self, outer: &mut Self) {
+        self.swap_borrowed(outer);
+        self.borrowed = [false; 2];
+    }
 }
 
 impl<V: Value> OrderBook<V> {
+    #[inline(always)]
+    fn swap_borrowed(&mut self, outer: &mut Self) {
+        let [instrument, feed] = self.borrowed;
+        if instrument {
+            std::mem::swap(&mut self.instrument, &mut outer.instrument);
+        }
+        if feed {
+            std::mem::swap(&mut self.feed, &mut outer.feed);
+        }
+    }
+
     /// Notes what the message says of its form.
     pub fn becomes(&mut self, form: Form) {
         self.form = self.form.max(form);

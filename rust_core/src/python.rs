@@ -66,11 +66,18 @@ struct Decoder(Mutex<batch::Decoder>);
 
 #[pymethods]
 impl Decoder {
+    /// Keeps up to `max_books` order books; beyond them it drops the one updated longest ago.
     #[new]
-    fn new(kind: &str, exchanges: Vec<Exchange>, output: OutputSettings) -> PyResult<Self> {
+    #[pyo3(signature = (kind, exchanges, output, max_books=10_000))]
+    fn new(
+        kind: &str,
+        exchanges: Vec<Exchange>,
+        output: OutputSettings,
+        max_books: usize,
+    ) -> PyResult<Self> {
         let kind = kind_of(kind)?;
         let rows: PyResult<Vec<Row>> = exchanges.into_iter().map(row).collect();
-        Ok(Decoder(Mutex::new(batch::Decoder::new(kind, rows?, output.into()))))
+        Ok(Decoder(Mutex::new(batch::Decoder::new(kind, rows?, output.into(), max_books))))
     }
 
     /// Decodes Kafka values, of whose records `timestamps` has the times in milliseconds and
@@ -119,13 +126,14 @@ impl Decoder {
         Batch::new(py, lines, found)
     }
 
-    /// Checkpoints of the books that have changed since the last call: names and contents.
-    fn checkpoints(&self, py: Python<'_>) -> Vec<(String, Py<PyBytes>)> {
+    /// Checkpoints of the books that have changed since the last call: names and contents; `None`
+    /// where a book was dropped, whose checkpoint is to be removed.
+    fn checkpoints(&self, py: Python<'_>) -> Vec<(String, Option<Py<PyBytes>>)> {
         let mut decoder = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         let decoder = &mut *decoder;
         let changed = py.detach(|| decoder.checkpoints());
         let bytes = |content: Vec<u8>| PyBytes::new(py, &content).unbind();
-        changed.into_iter().map(|(name, content)| (name, bytes(content))).collect()
+        changed.into_iter().map(|(name, content)| (name, content.map(bytes))).collect()
     }
 
     /// Takes in a checkpoint of an offset before `before`, before the first batch.
@@ -174,7 +182,7 @@ impl Decoder {
             let outcome = decoder.decode(inputs);
             (decoder.take_records(), outcome)
         });
-        let held = lines.len() + fetched::held(&outcome.rejects);
+        let held = lines.len() + fetched::held(&outcome.rejects, &outcome.changes);
         Batch::new(py, lines, Decoded { outcome, held, ..Decoded::default() })
     }
 }
@@ -196,6 +204,9 @@ struct Batch {
     /// Of fetched batches, where it goes on: which of them, and from which offset.
     #[pyo3(get)]
     rest: Option<(usize, i64)>,
+    /// How many rejects are faults of this program.
+    #[pyo3(get)]
+    faults: usize,
     /// The kept books whose quality has changed.
     #[pyo3(get)]
     changes: Vec<Change>,
@@ -271,6 +282,8 @@ impl Batch {
             }
             counts.set_item(exchange.name, row)?;
         }
+        let faults = outcome.rejects.iter().filter(|reject| reject.error == Error::Internal);
+        let faults = faults.count();
         let rejects: PyResult<_> =
             outcome.rejects.into_iter().map(|reject| Py::new(py, Reject(reject))).collect();
         Ok(Batch {
@@ -281,6 +294,7 @@ impl Batch {
             rejects: rejects?,
             originals: Mutex::new(originals),
             rest,
+            faults,
             changes: outcome.changes.into_iter().map(Change::from).collect(),
             envelopes: outcome.envelopes,
             bytes_in: outcome.bytes,
@@ -297,9 +311,9 @@ struct Change {
     index: usize,
     exchange: &'static str,
     instrument: String,
-    /// What it is now: `warming`, `valid` or `suspect`.
+    /// What it is now: `warming`, `valid`, `suspect` or `dropped`.
     quality: &'static str,
-    /// Why: `snapshot`, `checksum`, `gap` or `crossed`.
+    /// Why: `snapshot`, `checksum`, `gap`, `crossed`, `internal` or `limit`.
     reason: &'static str,
 }
 
@@ -381,8 +395,9 @@ impl Reject {
 
     /// The reason for people.
     #[getter]
-    fn detail(&self) -> &'static str {
-        self.0.error.detail()
+    fn detail(&self) -> String {
+        let detail = self.0.error.detail();
+        self.0.fault.as_ref().map_or(detail.to_owned(), |fault| format!("{detail}: {fault}"))
     }
 
     /// An envelope with the item alone, or the whole value, as it came.

@@ -115,6 +115,16 @@ impl Records {
         self.count
     }
 
+    /// Where the next record begins, to go back to.
+    pub fn place(&self) -> (usize, u64) {
+        (self.length, self.count)
+    }
+
+    /// Takes back all records from a place on.
+    pub fn go_back(&mut self, (length, count): (usize, u64)) {
+        (self.length, self.count) = (length, count);
+    }
+
     pub fn clear(&mut self) {
         (self.length, self.count) = (0, 0);
     }

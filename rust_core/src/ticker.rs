@@ -69,6 +69,8 @@ pub struct Ticker<V> {
     pub time: EventTime,
     /// The instrument, as the exchange names it, if records are to say it.
     pub instrument: Vec<u8>,
+    /// Whether the instrument is that of the object around the payload.
+    is_borrowed: bool,
     extended: bool,
     /// How many words say of which kind the message is.
     pub kind_words: u8,
@@ -99,8 +101,20 @@ impl<V: Value> Draft for Ticker<V> {
 
     fn inherit(&mut self, outer: &Self) {
         self.time.inherit(&outer.time);
-        if self.instrument.is_empty() {
-            self.instrument.extend_from_slice(&outer.instrument);
+    }
+
+    #[inline(always)]
+    fn borrow_names(&mut self, outer: &mut Self) {
+        self.is_borrowed = self.extended && self.instrument.is_empty();
+        if self.is_borrowed {
+            std::mem::swap(&mut self.instrument, &mut outer.instrument);
+        }
+    }
+
+    #[inline(always)]
+    fn return_names(&mut self, outer: &mut Self) {
+        if std::mem::take(&mut self.is_borrowed) {
+            std::mem::swap(&mut self.instrument, &mut outer.instrument);
         }
     }
 }

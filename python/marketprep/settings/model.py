@@ -218,6 +218,7 @@ class BooksSettings(_Section):
     """The state of kept order books."""
 
     checkpoint_every_s: float | None = Field(gt=0, allow_inf_nan=False)
+    max_books: int = Field(ge=1, le=10**7)
 
 
 class WatchSettings(_Section):

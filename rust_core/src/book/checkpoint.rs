@@ -1,7 +1,7 @@
 //! A kept book as JSON and back: what outlives the process.
 //!
-//! `{"version": 1, "crc32": …, "book": {…}}`: the checksum is that of the bytes behind `"book": `.
-//! Prices and sizes are decimal text, levels stand best first, times are in microseconds.
+//! `{"version": 2, "crc32": …, "book": {…}}`: the checksum covers the name of the checkpoint and the
+//! bytes after `"book": `. In version 1 it covers these bytes alone. Prices and sizes are decimal text, levels stand best first, times are in microseconds.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,10 @@ use crate::order_book::{Level, UNCUT};
 use crate::record::Decimal;
 
 /// The version that is written; older ones can be read as long as there are any.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+
+/// The version whose checksum does not cover the name.
+const VERSION_WITHOUT_NAME: u32 = 1;
 
 /// Why a checkpoint cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,26 +70,37 @@ struct Stored {
     repeated: u32,
     places: [usize; 2],
     proven_places: Option<[usize; 2]>,
+    #[serde(default)]
+    recent_places: [usize; 2],
+    #[serde(default)]
+    checksums_failed_in_a_row: u32,
     levels: Sides,
 }
 
-/// Seals what is to be stored.
-pub fn seal(content: &impl Serialize) -> Vec<u8> {
+/// Seals what is to be stored under a name.
+pub fn seal(name: &str, content: &impl Serialize) -> Vec<u8> {
     let book = serde_json::value::to_raw_value(content).expect("it has no keys but texts");
-    let crc32 = crc32fast::hash(book.get().as_bytes());
+    let crc32 = checksum(&[name, book.get()]);
     serde_json::to_vec(&Sealed { version: VERSION, crc32, book: &book })
         .expect("it has no keys but texts")
 }
 
-/// What was sealed.
-pub fn open<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Damage> {
+fn checksum(parts: &[&str]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    parts.iter().for_each(|part| hasher.update(part.as_bytes()));
+    hasher.finalize()
+}
+
+/// What was sealed under a name.
+pub fn open<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, Damage> {
     let versioned: Versioned = serde_json::from_slice(bytes).map_err(|_| Damage::Broken)?;
     if versioned.version > VERSION {
         return Err(Damage::Newer);
     }
     let sealed: Sealed = serde_json::from_slice(bytes).map_err(|_| Damage::Broken)?;
     let content = sealed.book.get();
-    if crc32fast::hash(content.as_bytes()) != sealed.crc32 {
+    let name = if sealed.version == VERSION_WITHOUT_NAME { "" } else { name };
+    if checksum(&[name, content]) != sealed.crc32 {
         return Err(Damage::Broken);
     }
     serde_json::from_str(content).map_err(|_| Damage::Broken)
@@ -94,8 +108,8 @@ pub fn open<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Damage> {
 
 impl Book {
     /// All that the next message builds on.
-    pub fn stored(&self) -> Vec<u8> {
-        seal(&Stored {
+    pub fn stored(&self, name: &str) -> Vec<u8> {
+        let content = Stored {
             offset: self.offset,
             quality: self.quality.name().to_owned(),
             last: self.last,
@@ -106,23 +120,24 @@ impl Book {
             repeated: self.repeated,
             places: self.proof.places,
             proven_places: self.proof.proven_places,
+            recent_places: self.proof.recent_places,
+            checksums_failed_in_a_row: self.proof.failed,
             levels: Sides::of(&self.levels),
-        })
+        };
+        seal(name, &content)
     }
 
-    /// The book that was stored. `places` are those of the settings.
-    pub fn restored(bytes: &[u8], places: Option<[usize; 2]>) -> Result<Self, Damage> {
-        let stored: Stored = open(bytes)?;
+    /// The book that was stored under a name. `places` are those of the settings.
+    pub fn restored(name: &str, bytes: &[u8], places: Option<[usize; 2]>) -> Result<Self, Damage> {
+        let stored: Stored = open(name, bytes)?;
         let mut book = Book::new(stored.expected_depth, places);
         book.levels = stored.levels.levels()?;
         book.quality = Quality::find(&stored.quality).ok_or(Damage::Broken)?;
         (book.last, book.time, book.offset) = (stored.last, stored.time_us, stored.offset);
         book.depth = stored.depth;
         (book.crossed, book.repeated) = (stored.crossed, stored.repeated);
-        if places.is_none() {
-            book.proof.places = stored.places;
-        }
-        book.proof.proven_places = stored.proven_places;
+        let failed = stored.checksums_failed_in_a_row;
+        book.proof.restore(stored.places, stored.proven_places, stored.recent_places, failed);
         Ok(book)
     }
 }
@@ -178,23 +193,51 @@ mod tests {
         let content = concat!(
             r#"{"offset":42,"quality":"valid","last":7,"time_us":1793577600000001,"#,
             r#""expected_depth":10,"depth":10,"crossed":0,"repeated":0,"places":[1,8],"#,
-            r#""proven_places":[1,8],"levels":{"bids":[["5","0.5"],["4","1"]],"#,
-            r#""asks":[["6","7"]]}}"#
+            r#""proven_places":[1,8],"recent_places":[1,7],"checksums_failed_in_a_row":3,"#,
+            r#""levels":{"bids":[["5","0.5"],["4","1"]],"asks":[["6","7"]]}}"#
+        );
+        (book.proof.recent_places, book.proof.failed) = ([1, 7], 3);
+        let crc = crc32fast::hash(format!("a name{content}").as_bytes());
+        let text = format!(r#"{{"version":2,"crc32":{crc},"book":{content}}}"#);
+        assert_eq!(String::from_utf8(book.stored("a name")).unwrap(), text);
+        let restored = Book::restored("a name", text.as_bytes(), None).unwrap();
+        assert_eq!(restored.stored("a name"), text.as_bytes());
+        let other = Book::restored("another name", text.as_bytes(), None);
+        assert_eq!(other.err(), Some(Damage::Broken));
+    }
+
+    #[test]
+    fn the_first_format() {
+        let content = concat!(
+            r#"{"offset":42,"quality":"valid","last":7,"time_us":1793577600000001,"#,
+            r#""expected_depth":10,"depth":10,"crossed":0,"repeated":0,"places":[1,8],"#,
+            r#""proven_places":[1,8],"levels":{"bids":[["5","0.5"]],"asks":[["6","7"]]}}"#
         );
         let crc = crc32fast::hash(content.as_bytes());
         let text = format!(r#"{{"version":1,"crc32":{crc},"book":{content}}}"#);
-        assert_eq!(String::from_utf8(book.stored()).unwrap(), text);
-        let restored = Book::restored(text.as_bytes(), None).unwrap();
-        assert_eq!(restored.stored(), text.as_bytes());
+        let restored = Book::restored("any name", text.as_bytes(), None).unwrap();
+        assert_eq!((restored.last, restored.levels.counts()), (Some(7), [1, 1]));
+    }
+
+    /// No checkpoint makes a checksum's text as long as it likes.
+    #[test]
+    fn absurd_places() {
+        let mut book = Book::new(10, None);
+        book.proof.places = [70_000, 8];
+        (book.proof.proven_places, book.proof.recent_places) = (Some([1, usize::MAX]), [9, 65]);
+        let restored = Book::restored("", &book.stored(""), None).unwrap();
+        assert_eq!(restored.proof.places, [0, 8]);
+        assert_eq!(restored.proof.proven_places, Some([1, 0]));
+        assert_eq!(restored.proof.recent_places, [9, 0]);
     }
 
     #[test]
     fn damage() {
-        let stored = Book::new(10, None).stored();
-        assert!(Book::restored(&stored, None).is_ok());
+        let stored = Book::new(10, None).stored("");
+        assert!(Book::restored("", &stored, None).is_ok());
         let text = String::from_utf8(stored).unwrap();
         let cases = [
-            (text.replace("\"version\":1", "\"version\":2"), Damage::Newer),
+            (text.replace("\"version\":2", "\"version\":3"), Damage::Newer),
             (r#"{"version":9,"anything":[]}"#.to_owned(), Damage::Newer),
             (text.replace("\"depth\":10", "\"depth\":11"), Damage::Broken),
             (text[..text.len() - 1].to_owned(), Damage::Broken),
@@ -202,7 +245,7 @@ mod tests {
             ("null".to_owned(), Damage::Broken),
         ];
         for (text, damage) in cases {
-            assert_eq!(Book::restored(text.as_bytes(), None).err(), Some(damage), "{text}");
+            assert_eq!(Book::restored("", text.as_bytes(), None).err(), Some(damage), "{text}");
         }
     }
 

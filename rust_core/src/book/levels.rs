@@ -3,8 +3,11 @@
 use crate::error::{Error, Result};
 use crate::number::{Usual, Value, Wide};
 use crate::order_book::{Form, Level, OrderBook, Top};
+use crate::steps;
 
-/// Both sides of a book, in whichever values hold it.
+/// Both sides of a book. `Usual` values hold almost every book. `Wide` values hold any book; one whose
+/// numbers have become usual again may stay wide for some time. Both follow the same rules, so
+/// nothing but the speed depends on the choice.
 #[derive(Clone, Debug)]
 pub enum Levels {
     Usual(Kept<Usual, true>, Kept<Usual, false>),
@@ -49,13 +52,16 @@ impl Default for Levels {
 impl Levels {
     /// Takes in a message and cuts both sides to `depth`.
     pub fn take<V: Value>(&mut self, message: &OrderBook<V>, depth: usize) {
+        if message.form != Form::Delta && matches!(self, Levels::Wide(..)) {
+            *self = Levels::default(); // the message replaces all levels, so it alone decides
+        }
         if self.take_as_they_are(message, depth).is_err() {
             self.widen();
             // sizes are absolute, so what was taken in before is only set once more
             let fits = self.take_as_they_are(message, depth);
             debug_assert!(fits.is_ok(), "wide values hold the sum of any levels");
         }
-        self.narrow();
+        self.narrow_if_paid_for();
     }
 
     /// Takes over the levels of a whole book as they stand there; `arrange` is to follow.
@@ -81,29 +87,33 @@ impl Levels {
             let fits = self.arrange_as_they_are();
             debug_assert!(fits.is_ok(), "wide values hold the sum of any levels");
         }
-        self.narrow();
     }
 
-    /// Takes away what is older than the message and contradicts it: levels of the other side that
-    /// its levels cross. Only a book that lacks levels has such ones, as nobody told it of their end.
+    /// Removes the levels that the message contradicts: those of the other side that its levels
+    /// cross. Only a book that lacks levels has such levels, as no message told of their end.
     pub fn uncross<V: Value>(&mut self, message: &OrderBook<V>) {
+        if self.touch() != Touch::Crossed {
+            return;
+        }
+        let best_bid = best_of(&message.bids.levels, true);
+        let best_ask = best_of(&message.asks.levels, false);
         match self {
             Levels::Usual(bids, asks) => {
-                if Touch::of(bids.best_price(), asks.best_price()) == Touch::Crossed {
-                    let best = |levels: &[Level<V>], highest| best_of(levels, highest)?.as_usual();
-                    asks.drop_up_to(best(&message.bids.levels, true));
-                    bids.drop_up_to(best(&message.asks.levels, false));
-                }
+                asks.drop_up_to(best_bid.and_then(V::as_usual));
+                bids.drop_up_to(best_ask.and_then(V::as_usual));
             }
-            Levels::Wide(..) => {}
+            Levels::Wide(bids, asks) => {
+                asks.drop_up_to(best_bid.map(V::widened));
+                bids.drop_up_to(best_ask.map(V::widened));
+            }
         }
     }
 
     /// How many bids and asks there are.
     pub fn counts(&self) -> [usize; 2] {
         match self {
-            Levels::Usual(bids, asks) => [bids.levels.len(), asks.levels.len()],
-            Levels::Wide(bids, asks) => [bids.levels.len(), asks.levels.len()],
+            Levels::Usual(bids, asks) => [bids.len(), asks.len()],
+            Levels::Wide(bids, asks) => [bids.len(), asks.len()],
         }
     }
 
@@ -135,11 +145,17 @@ impl Levels {
         }
     }
 
-    /// Which values hold a book depends on the book alone, never on what it was before.
-    fn narrow(&mut self) {
-        if let Levels::Wide(bids, asks) = self
-            && let Some((bids, asks)) = bids.narrowed().zip(asks.narrowed())
-        {
+    /// Returns to usual values if these can hold the book. Looking at all levels is paid for by as
+    /// many changes and messages since the last look, so a wide book costs no more in proportion.
+    fn narrow_if_paid_for(&mut self) {
+        let Levels::Wide(bids, asks) = self else { return };
+        let changes = bids.unpaid + asks.unpaid + 1;
+        if changes < bids.len() + asks.len() {
+            bids.unpaid += 1;
+            return;
+        }
+        (bids.unpaid, asks.unpaid) = (0, 0);
+        if let Some((bids, asks)) = bids.narrowed().zip(asks.narrowed()) {
             *self = Levels::Usual(bids, asks);
         }
     }
@@ -158,14 +174,30 @@ fn best_of<V: Value>(levels: &[Level<V>], highest: bool) -> Option<&V> {
     if highest { prices.max() } else { prices.min() }
 }
 
-/// So many changes are made one by one; more are sorted in, as each may move all levels.
-const FEW: usize = 64;
+/// Up to this number of changes is made one by one.
+const FEW_CHANGES: usize = 64;
 
-/// One side, the best level last, as most changes are near the best and so move little.
+/// More changes are sorted into a side of up to this many levels for each of them, as sorting goes
+/// through all levels.
+const LEVELS_PER_SORTED_CHANGE: usize = 16;
+
+/// The number of levels of a full chunk. The best levels are up to twice as many, so books of the
+/// depths that exchanges offer have no chunks. In tests chunks are short, so that books have many.
+const CHUNK: usize = if cfg!(test) { 4 } else { 1024 };
+
+/// One side. The best levels stand together, the best one last, as most changes are near the best and
+/// so move little. In a very deep book the levels behind them stand in chunks, so that a change far
+/// from the best moves one chunk and not the book.
 #[derive(Clone, Debug, Default)]
 pub struct Kept<V, const HIGHEST: bool> {
-    levels: Vec<Level<V>>,
+    /// Not empty unless the side is.
+    near: Vec<Level<V>>,
+    /// The worst chunk first, in each the worst level first. None is empty.
+    far: Vec<Vec<Level<V>>>,
+    far_count: usize,
     total: V,
+    /// Changes since all levels were last looked at for whether usual values hold them.
+    unpaid: usize,
 }
 
 impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
@@ -179,16 +211,21 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
         let level = |level: &Level<From>| {
             Some(Level { price: convert(&level.price)?, size: convert(&level.size)? })
         };
-        if form == Form::Delta && levels.len() <= FEW {
+        self.unpaid += levels.len();
+        let is_sorted_in =
+            levels.len() > FEW_CHANGES && levels.len() * LEVELS_PER_SORTED_CHANGE >= self.len();
+        if form == Form::Delta && !is_sorted_in {
             for from in levels {
                 self.set(level(from).ok_or(Error::Range)?)?;
             }
         } else {
             // all of them, before any takes effect
             let new: Option<Vec<_>> = levels.iter().rev().map(level).collect();
-            let before = std::mem::replace(&mut self.levels, new.ok_or(Error::Range)?);
+            let new = new.ok_or(Error::Range)?;
+            self.gather();
+            let before = std::mem::replace(&mut self.near, new);
             if form == Form::Delta {
-                self.levels.extend(before);
+                self.near.extend(before);
             }
             self.arrange()?;
         }
@@ -202,23 +239,57 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
         levels: &[Level<From>],
         convert: impl Fn(&From) -> Option<V>,
     ) -> Option<()> {
-        self.levels.clear();
+        self.near.clear();
+        self.far.clear();
+        self.far_count = 0;
         for level in levels.iter().rev() {
-            self.levels.push(Level { price: convert(&level.price)?, size: convert(&level.size)? });
+            self.near.push(Level { price: convert(&level.price)?, size: convert(&level.size)? });
         }
         Some(())
     }
 
     /// Puts levels in order, which stand here last first.
     fn arrange(&mut self) -> Result<()> {
-        self.levels
+        self.gather();
+        steps::count(self.near.len());
+        self.near
             .sort_by(|a, b| if HIGHEST { a.price.cmp(&b.price) } else { b.price.cmp(&a.price) });
         // of several at one price the last of the message counts, which is the first of these
-        self.levels.dedup_by(|later, first| later.price == first.price);
-        self.levels.retain(|level| level.price.is_positive() && level.size.is_positive());
+        self.near.dedup_by(|later, first| later.price == first.price);
+        self.near.retain(|level| level.price.is_positive() && level.size.is_positive());
         let sum = |sum: V, level: &Level<V>| sum.checked_add(&level.size);
-        self.total = self.levels.iter().try_fold(V::zero(), sum).ok_or(Error::Range)?;
+        self.total = self.near.iter().try_fold(V::zero(), sum).ok_or(Error::Range)?;
+        self.spread();
         Ok(())
+    }
+
+    /// Brings all levels together again, the worst first.
+    fn gather(&mut self) {
+        if !self.far.is_empty() {
+            let near = std::mem::take(&mut self.near);
+            self.near = std::mem::take(&mut self.far).into_iter().flatten().chain(near).collect();
+            self.far_count = 0;
+        }
+    }
+
+    /// Moves all but the best levels into chunks.
+    fn spread(&mut self) {
+        if self.near.len() <= 2 * CHUNK {
+            return;
+        }
+        let best = self.near.split_off(self.near.len() - CHUNK);
+        let worse = std::mem::replace(&mut self.near, best);
+        steps::count(worse.len());
+        self.far_count += worse.len();
+        let mut worse = worse.into_iter();
+        while worse.len() > 0 {
+            self.far.push(worse.by_ref().take(CHUNK).collect());
+        }
+    }
+
+    /// The number of levels.
+    pub fn len(&self) -> usize {
+        self.near.len() + self.far_count
     }
 
     /// Sets the size at a price; zero removes the level. The total stays exact, as it is only
@@ -228,30 +299,95 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
             return Ok(());
         }
         let at = self.position(&level.price);
-        let before = self.levels.get(at).filter(|before| before.price == level.price);
+        let before = self.near.get(at).filter(|before| before.price == level.price);
+        if before.is_none() && at == 0 && !self.far.is_empty() {
+            return self.set_far(level);
+        }
         let change = match before {
             Some(before) => level.size.clone() - before.size.clone(),
             None => level.size.clone(),
         };
         self.total = self.total.checked_add(&change).ok_or(Error::Range)?;
         match (before.is_some(), level.size.is_zero()) {
-            (true, true) => drop(self.levels.remove(at)),
-            (true, false) => self.levels[at].size = level.size,
+            (true, true) => {
+                steps::count(self.near.len() - at);
+                self.near.remove(at);
+                self.refill();
+            }
+            (true, false) => self.near[at].size = level.size,
             (false, true) => {}
-            (false, false) => self.levels.insert(at, level),
+            (false, false) => {
+                steps::count(self.near.len() - at);
+                self.near.insert(at, level);
+                if self.near.len() > 2 * CHUNK {
+                    self.spread();
+                }
+            }
         }
         Ok(())
     }
 
-    /// How many levels are worse than this price: steps doubling from the best, then halving.
+    /// Sets the size at a price that is worse than those of the best levels.
+    #[cold]
+    fn set_far(&mut self, level: Level<V>) -> Result<()> {
+        let is_worse = |other: &Level<V>| Self::is_worse(other, &level.price);
+        // of a price between the chunks and the best levels the last chunk takes care
+        let place = self.far.partition_point(|chunk| chunk.last().is_some_and(is_worse));
+        let place = place.min(self.far.len() - 1);
+        let chunk = &mut self.far[place];
+        steps::count(chunk.len());
+        let at = chunk.partition_point(is_worse);
+        let before = chunk.get(at).filter(|before| before.price == level.price);
+        let change = match before {
+            Some(before) => level.size.clone() - before.size.clone(),
+            None => level.size.clone(),
+        };
+        self.total = self.total.checked_add(&change).ok_or(Error::Range)?;
+        match (before.is_some(), level.size.is_zero()) {
+            (true, true) => {
+                chunk.remove(at);
+                self.far_count -= 1;
+                if chunk.is_empty() {
+                    self.far.remove(place);
+                }
+            }
+            (true, false) => chunk[at].size = level.size,
+            (false, true) => {}
+            (false, false) => {
+                chunk.insert(at, level);
+                self.far_count += 1;
+                if chunk.len() > 2 * CHUNK {
+                    let better = chunk.split_off(CHUNK);
+                    self.far.insert(place + 1, better);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the best chunk follow where no best level is left.
+    fn refill(&mut self) {
+        if self.near.is_empty()
+            && let Some(chunk) = self.far.pop()
+        {
+            self.far_count -= chunk.len();
+            self.near = chunk;
+        }
+    }
+
+    fn is_worse(level: &Level<V>, price: &V) -> bool {
+        if HIGHEST { level.price < *price } else { level.price > *price }
+    }
+
+    /// How many of the best levels are worse than this price: steps doubling from the best, then
+    /// halving.
     fn position(&self, price: &V) -> usize {
-        let worse =
-            |level: &Level<V>| if HIGHEST { level.price < *price } else { level.price > *price };
-        let (mut high, mut step) = (self.levels.len(), 1);
+        let worse = |level: &Level<V>| Self::is_worse(level, price);
+        let (mut high, mut step) = (self.near.len(), 1);
         while high > 0 {
             let low = high.saturating_sub(step);
-            if worse(&self.levels[low]) {
-                return low + 1 + self.levels[low + 1..high].partition_point(worse);
+            if worse(&self.near[low]) {
+                return low + 1 + self.near[low + 1..high].partition_point(worse);
             }
             high = low;
             step *= 2;
@@ -261,9 +397,21 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
 
     /// Keeps only the best `depth` levels: exchanges send no removal for a level that falls out.
     fn truncate(&mut self, depth: usize) {
-        let beyond = self.levels.len().saturating_sub(depth);
-        for level in self.levels.drain(..beyond) {
-            self.total = self.total.clone() - level.size;
+        let mut beyond = self.len().saturating_sub(depth);
+        while beyond > 0 {
+            let worst = self.far.first_mut().unwrap_or(&mut self.near);
+            let count = beyond.min(worst.len());
+            steps::count(worst.len());
+            for level in worst.drain(..count) {
+                self.total = self.total.clone() - level.size;
+            }
+            beyond -= count;
+            if let Some(chunk) = self.far.first() {
+                self.far_count -= count;
+                if chunk.is_empty() {
+                    self.far.remove(0);
+                }
+            }
         }
     }
 
@@ -273,8 +421,8 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
     }
 
     /// The levels, the best one first.
-    pub fn best_first(&self) -> impl ExactSizeIterator<Item = &Level<V>> + Clone {
-        self.levels.iter().rev()
+    pub fn best_first(&self) -> BestFirst<'_, V> {
+        BestFirst { now: self.near.iter(), far: self.far.iter(), left: self.len() }
     }
 
     /// The side that has these levels, the best one first; nothing if they are not in order.
@@ -287,40 +435,84 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
         let sum = |sum: V, level: &Level<V>| sum.checked_add(&level.size);
         let total = best_first.iter().try_fold(V::zero(), sum)?;
         (is_in_order && best_first.iter().all(are_alive))
-            .then_some(Kept { levels: best_first, total })
+            .then(|| Self::of_ordered(best_first, total))
+    }
+
+    /// The side that has these levels, the worst one first.
+    fn of_ordered(levels: Vec<Level<V>>, total: V) -> Self {
+        let mut side = Kept { near: levels, total, ..Kept::default() };
+        side.spread();
+        side
     }
 
     fn best_price(&self) -> Option<&V> {
-        self.levels.last().map(|level| &level.price)
+        self.near.last().map(|level| &level.price)
     }
 
-    /// Takes away the levels that are as good as this price or better.
+    /// Removes the levels that are as good as this price or better.
     fn drop_up_to(&mut self, price: Option<V>) {
         let Some(price) = price else { return };
-        let is_crossed = |level: &Level<V>| {
-            if HIGHEST { level.price >= price } else { level.price <= price }
-        };
-        while self.levels.last().is_some_and(is_crossed) {
-            if let Some(level) = self.levels.pop() {
+        while self.near.last().is_some_and(|level| !Self::is_worse(level, &price)) {
+            if let Some(level) = self.near.pop() {
                 self.total = self.total.clone() - level.size;
             }
+            self.refill();
         }
     }
 
     /// The same in usual values, if these can hold it.
     fn narrowed(&self) -> Option<Kept<Usual, HIGHEST>> {
+        let total = self.total.as_usual()?;
         let narrowed = |level: &Level<V>| {
+            steps::count(1);
             Some(Level { price: level.price.as_usual()?, size: level.size.as_usual()? })
         };
-        let total = self.total.as_usual()?;
-        Some(Kept { levels: self.levels.iter().map(narrowed).collect::<Option<_>>()?, total })
+        let levels = self.worst_first().map(narrowed).collect::<Option<_>>()?;
+        Some(Kept::of_ordered(levels, total))
     }
 
     fn widened(&self) -> Kept<Wide, HIGHEST> {
+        steps::count(self.len());
         let widened =
             |level: &Level<V>| Level { price: level.price.widened(), size: level.size.widened() };
-        let levels: Vec<_> = self.levels.iter().map(widened).collect();
+        let levels: Vec<_> = self.worst_first().map(widened).collect();
+        // the total of usual values may be what did not fit
         let total = levels.iter().map(|level| &level.size).sum();
-        Kept { levels, total }
+        Kept::of_ordered(levels, total)
+    }
+
+    fn worst_first(&self) -> impl Iterator<Item = &Level<V>> {
+        self.far.iter().flatten().chain(&self.near)
     }
 }
+
+/// The levels of a side, the best one first.
+#[derive(Clone, Debug)]
+pub struct BestFirst<'k, V> {
+    now: std::slice::Iter<'k, Level<V>>,
+    far: std::slice::Iter<'k, Vec<Level<V>>>,
+    left: usize,
+}
+
+impl<'k, V> Iterator for BestFirst<'k, V> {
+    type Item = &'k Level<V>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let level = match self.now.next_back() {
+            Some(level) => level,
+            None => {
+                self.now = self.far.next_back()?.iter();
+                self.now.next_back()?
+            }
+        };
+        self.left -= 1;
+        Some(level)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl<V> ExactSizeIterator for BestFirst<'_, V> {}

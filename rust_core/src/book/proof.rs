@@ -1,9 +1,10 @@
 //! Checksums by which exchanges let a kept book be proven.
 
 use super::levels::{Kept, Levels};
-use crate::number::{POWERS_OF_TEN, Usual, Value};
+use crate::number::{POWERS_OF_TEN, Usual, Value, Wide};
 use crate::order_book::Level;
 use crate::record::{Decimal, Room};
+use crate::steps;
 
 /// Whose rule a checksum follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,18 +37,30 @@ pub enum Verdict {
     Unknown,
 }
 
+/// The most decimals that count as the precision of an instrument. No exchange has more, and each
+/// decimal takes time at every checksum.
+pub const MAX_SCALE: usize = 64;
+
+/// After this many checksums in a row that do not match, only the decimals seen since then count.
+const RELEARN_AFTER: u32 = 16;
+
 /// What is known of how numbers are written, and texts that are used again.
 ///
 /// Numbers count as they were sent, but upstream may have read and written them, so that zeros at
 /// the end are lost. They come back by padding to the most decimals that were seen, which all
-/// numbers have at the exchange.
+/// numbers have at the exchange. Only levels that count teach them: a removal may be written anyhow.
 #[derive(Clone, Debug)]
 pub struct Proof {
+    /// The decimals of prices and sizes.
     pub places: [usize; 2],
     /// Whether settings say the places.
     is_given: bool,
     /// The places with which a checksum has matched last: before the first a mismatch tells nothing.
     pub proven_places: Option<[usize; 2]>,
+    /// The places seen since the last base or relearning.
+    pub recent_places: [usize; 2],
+    /// How many checksums in a row did not match.
+    pub failed: u32,
     /// Which of asks and bids have changed since the last checksum.
     touched: [bool; 2],
     /// What is long is made for the first checksum: most exchanges have none.
@@ -74,20 +87,45 @@ const TEXT_BYTES: usize = (2 * LINES + 1) * LINE_BYTES;
 impl Proof {
     pub fn new(places: Option<[usize; 2]>) -> Self {
         Proof {
-            places: places.unwrap_or_default(),
+            places: places.unwrap_or_default().map(|scale| scale.min(Wide::PLACES)),
             is_given: places.is_some(),
             proven_places: None,
+            recent_places: [0; 2],
+            failed: 0,
             touched: [true; 2],
             texts: None,
         }
     }
 
-    /// Notes with how many decimals the numbers of a message were written at most.
-    pub fn learn(&mut self, seen: [usize; 2]) {
-        let most = [0, 1].map(|which| self.places[which].max(seen[which]));
-        if most != self.places && !self.is_given {
-            self.set_places(most);
+    /// Learns with how many decimals the levels of a message are written. A base that has levels
+    /// outweighs what was learned before it.
+    pub fn learn(&mut self, seen: [usize; 2], is_base: bool) {
+        if is_base && seen != [0; 2] {
+            self.recent_places = seen;
+        } else {
+            self.recent_places = most(self.recent_places, seen);
         }
+        let places = if is_base { self.recent_places } else { most(self.places, seen) };
+        if places != self.places && !self.is_given {
+            self.set_places(places);
+        }
+    }
+
+    /// Takes over what a checkpoint says, as far as an exchange may write so many decimals.
+    pub fn restore(
+        &mut self,
+        places: [usize; 2],
+        proven_places: Option<[usize; 2]>,
+        recent_places: [usize; 2],
+        failed: u32,
+    ) {
+        let sane =
+            |places: [usize; 2]| places.map(|scale| if scale > MAX_SCALE { 0 } else { scale });
+        if !self.is_given {
+            self.places = sane(places);
+        }
+        self.proven_places = proven_places.map(sane);
+        (self.recent_places, self.failed) = (sane(recent_places), failed);
     }
 
     /// Notes which of asks and bids a message has changed.
@@ -98,48 +136,69 @@ impl Proof {
     /// Whether a book has this checksum.
     pub fn verify(&mut self, checksum: Checksum, levels: &Levels, sent: i64) -> Verdict {
         let touched = std::mem::take(&mut self.touched);
-        let matches = match (checksum, levels) {
+        if self.matches(checksum, levels, touched, sent)
+            || (!self.is_given && self.matches_otherwise(checksum, levels, sent))
+        {
+            self.proven_places = Some(self.places);
+            self.failed = 0;
+            return Verdict::Match;
+        }
+        self.failed = self.failed.wrapping_add(1);
+        if self.failed.is_multiple_of(RELEARN_AFTER) && !self.is_given {
+            self.set_places(self.recent_places);
+            self.recent_places = [0; 2];
+        }
+        // before one has matched, what fails may be our notion of how numbers are written
+        if self.proven_places.is_some() { Verdict::Mismatch } else { Verdict::Unknown }
+    }
+
+    /// Whether a book has this checksum if its numbers are written with the known places.
+    fn matches(
+        &mut self,
+        checksum: Checksum,
+        levels: &Levels,
+        touched: [bool; 2],
+        sent: i64,
+    ) -> bool {
+        steps::count(checksum.levels());
+        match (checksum, levels) {
             (Checksum::Kraken, Levels::Usual(bids, asks)) => {
-                self.is_kraken(bids, asks, touched, sent)
+                self.kraken(bids, asks, touched) == sent
             }
             (Checksum::Kraken, Levels::Wide(bids, asks)) => {
                 i64::from(crc32fast::hash(&self.long_text(bids, asks))) == sent
             }
             (Checksum::Okx, Levels::Usual(bids, asks)) => self.is_okx(bids, asks, sent),
             (Checksum::Okx, Levels::Wide(bids, asks)) => self.is_okx(bids, asks, sent),
-        };
-        if matches {
-            self.proven_places = Some(self.places);
-            return Verdict::Match;
         }
-        // before one has matched, what fails may be our notion of how numbers are written
-        if self.proven_places.is_some() { Verdict::Mismatch } else { Verdict::Unknown }
     }
 
-    fn is_kraken(
-        &mut self,
-        bids: &Kept<Usual, true>,
-        asks: &Kept<Usual, false>,
-        touched: [bool; 2],
-        sent: i64,
-    ) -> bool {
-        if self.kraken(bids, asks, touched) == sent {
-            return true;
-        }
-        if self.is_given {
-            return false;
-        }
-        // more decimals than the exchange's may have been seen, or it may write fewer by now
-        let learnt = self.places;
-        let shown = shown_places(&[best(asks), best(bids)].concat());
-        let others = [self.proven_places, Some(shown)].into_iter().flatten();
-        for places in others.filter(|places| *places != learnt) {
+    /// Whether a book has this checksum if its numbers are written in another way. More decimals than
+    /// the exchange's may have been seen, or it may write fewer by now. What fits is kept.
+    #[cold]
+    fn matches_otherwise(&mut self, checksum: Checksum, levels: &Levels, sent: i64) -> bool {
+        let learned = self.places;
+        let others = match checksum {
+            Checksum::Kraken => {
+                let shown = shown_places(levels);
+                let mixed = [[learned[0], shown[1]], [shown[0], learned[1]]];
+                [self.proven_places, Some(shown), Some(mixed[0]), Some(mixed[1])]
+            }
+            // its numbers come as text, so they are as they were sent, or all padded
+            Checksum::Okx => [self.proven_places, None, None, None],
+        };
+        let mut tried = vec![learned];
+        for places in others.into_iter().flatten() {
+            if tried.contains(&places) {
+                continue;
+            }
+            tried.push(places);
             self.set_places(places);
-            if self.kraken(bids, asks, [true; 2]) == sent {
+            if self.matches(checksum, levels, [true; 2], sent) {
                 return true;
             }
         }
-        self.set_places(learnt);
+        self.set_places(learned);
         false
     }
 
@@ -334,13 +393,14 @@ fn without_point(value: Usual, places: usize) -> Option<u64> {
     POWERS_OF_TEN[exponent].divide(value.unsigned_abs()).map(|(number, _)| number)
 }
 
-/// A plain number with so many decimals.
+/// A plain number with at least so many decimals.
 fn padded(text: &str, places: usize) -> String {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if places == 0 && fraction.is_empty() {
         return text.to_owned();
     }
-    format!("{whole}.{fraction:0<places$}")
+    let zeros = "0".repeat(places.saturating_sub(fraction.len()));
+    format!("{whole}.{fraction}{zeros}")
 }
 
 /// The levels of which Kraken's checksum is made.
@@ -348,14 +408,18 @@ fn best<V: Value, const HIGHEST: bool>(side: &Kept<V, HIGHEST>) -> Vec<&Level<V>
     side.best_first().take(Checksum::Kraken.levels()).collect()
 }
 
-/// The fewest decimals that all of these numbers can be written with.
-fn shown_places(levels: &[&Level<Usual>]) -> [usize; 2] {
-    let places = |value: Usual| {
-        let zeros = (0..18).take_while(|zeros| value % 10i128.pow(zeros + 1) == 0).count();
-        Usual::PLACES - zeros
-    };
-    let most = |value: fn(&Level<Usual>) -> Usual| {
-        levels.iter().map(|level| places(value(level))).max().unwrap_or(0)
-    };
-    [most(|level| level.price), most(|level| level.size)]
+/// The fewest decimals that all numbers of the best levels can be written with.
+fn shown_places(levels: &Levels) -> [usize; 2] {
+    fn of<V: Decimal>(bids: &Kept<V, true>, asks: &Kept<V, false>) -> [usize; 2] {
+        let levels = best(bids).into_iter().chain(best(asks));
+        levels.fold([0; 2], |places, level| most(places, [level.price.scale(), level.size.scale()]))
+    }
+    match levels {
+        Levels::Usual(bids, asks) => of(bids, asks),
+        Levels::Wide(bids, asks) => of(bids, asks),
+    }
+}
+
+fn most(one: [usize; 2], other: [usize; 2]) -> [usize; 2] {
+    [one[0].max(other[0]), one[1].max(other[1])]
 }

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use super::checkpoint::Sides;
 use super::levels::Levels;
 use super::{Book, Terms};
 use crate::exchange::{ALL, Exchange};
 use crate::number::{Usual, Value, Wide};
 use crate::order_book::{Form, Level, OrderBook, UNCUT};
+use crate::record::Decimal;
 
 type Changes = Vec<(i128, i128)>;
 
@@ -95,15 +97,15 @@ proptest! {
         lazy.hold(&whole);
         lazy.arrange();
         eager.take(&whole, UNCUT);
-        prop_assert_eq!(format!("{lazy:?}"), format!("{eager:?}"));
+        prop_assert_eq!(shown(&lazy), shown(&eager));
         lazy.arrange();
-        prop_assert_eq!(format!("{lazy:?}"), format!("{eager:?}"));
+        prop_assert_eq!(shown(&lazy), shown(&eager));
     }
 
     #[test]
     fn as_a_map(
         steps in proptest::collection::vec((form(), changes(), changes(), any::<bool>()), 1..30),
-        depth in 1usize..20,
+        depth in 1usize..60,
     ) {
         let mut levels = Levels::default();
         let (mut bids, mut asks) = (Map::default(), Map::default());
@@ -122,8 +124,47 @@ proptest! {
             prop_assert_eq!(ask.top().best, asks.lowest());
             prop_assert_eq!(bid.top().total, bids.0.values().sum::<i128>());
             prop_assert_eq!(ask.top().total, asks.0.values().sum::<i128>());
+            let best_first = bid.best_first().map(|level| level.price).collect::<Vec<_>>();
+            prop_assert_eq!(best_first, bids.0.keys().rev().copied().collect::<Vec<_>>());
+            prop_assert_eq!(ask.best_first().len(), asks.0.len());
+            prop_assert_eq!(ask.best_first().count(), asks.0.len());
         }
     }
+
+    /// A book that has been wide for a while is the same as one that is usual, whatever comes.
+    #[test]
+    fn wide_as_usual(
+        first in (changes(), changes()),
+        steps in proptest::collection::vec((form(), changes(), changes()), 1..12),
+        depth in 1usize..60,
+    ) {
+        let (mut usual, mut wide) = (Levels::default(), Levels::default());
+        let snapshot = message(Form::Snapshot, &first.0, &first.1, |value| value);
+        usual.take(&snapshot, depth);
+        wide.take(&snapshot, depth);
+        wide.take(&message(Form::Delta, &vec![(50, i128::MAX), (51, i128::MAX)], &vec![], |v| v), 100);
+        wide.take(&message(Form::Delta, &vec![(50, 0), (51, 0)], &vec![], |value| value), 100);
+        usual.take(&message(Form::Delta, &vec![(50, 1), (51, 1)], &vec![], |value| value), 100);
+        usual.take(&message(Form::Delta, &vec![(50, 0), (51, 0)], &vec![], |value| value), 100);
+        for (form, bids, asks) in steps {
+            let message = message(form, &bids, &asks, |value| value);
+            for levels in [&mut usual, &mut wide] {
+                levels.take(&message, depth);
+                levels.uncross(&message);
+            }
+            prop_assert_eq!(shown(&usual), shown(&wide));
+            prop_assert_eq!(usual.touch(), wide.touch());
+        }
+    }
+}
+
+/// All that is seen of levels.
+fn shown(levels: &Levels) -> (String, [String; 2]) {
+    let totals = match levels {
+        Levels::Usual(bids, asks) => [bids.top().total.to_text(), asks.top().total.to_text()],
+        Levels::Wide(bids, asks) => [bids.top().total.to_text(), asks.top().total.to_text()],
+    };
+    (serde_json::to_string(&Sides::of(levels)).unwrap(), totals)
 }
 
 #[test]

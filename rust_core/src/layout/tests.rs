@@ -136,7 +136,7 @@ fn decoder(exchange: usize, is_extended: bool) -> Decoder {
     let row = Row { exchange, region: "Korea".to_owned(), depth: 30, ..Row::default() };
     let extended = is_extended.then(|| Figures::new(&[], &[]));
     let output = Output { extended, ..Output::default() };
-    Decoder::new(Kind::Ticker, vec![row], output)
+    Decoder::new(Kind::Ticker, vec![row], output, 100)
 }
 
 /// Items of a simulated market.

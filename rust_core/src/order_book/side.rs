@@ -1,5 +1,6 @@
 //! One side of an order-book message.
 
+use crate::book::MAX_SCALE;
 use crate::error::{Error, Result};
 use crate::json::Reader;
 use crate::json::shape::Shape;
@@ -22,7 +23,8 @@ const FEW_LEVELS: usize = 4_000;
 pub struct Side<V, const HIGHEST: bool> {
     pub top: Top<V, HIGHEST>,
     pub levels: Vec<Level<V>>,
-    /// With how many decimals prices and sizes for a checksum were written at most.
+    /// With how many decimals prices and sizes for a checksum were written at most, in levels that
+    /// count.
     pub places: [usize; 2],
     /// The total of the sizes, as the message itself has it.
     pub declared: Option<V>,
@@ -68,7 +70,9 @@ impl<V: Value, const HIGHEST: bool> Side<V, HIGHEST> {
         let side = self.begin()?;
         let mut places = [0; 2];
         levels(reader, level, |[price, size]| {
-            places = [places[0].max(price.places()), places[1].max(size.places())];
+            if price.value.is_positive() && size.value.is_positive() {
+                places = [more(places[0], price.places()), more(places[1], size.places())];
+            }
             side.push_checked(price, size)
         })?;
         side.places = places;
@@ -201,6 +205,12 @@ impl<V: Value, const HIGHEST: bool> Top<V, HIGHEST> {
         }
         Ok(top)
     }
+}
+
+/// The higher number of decimals, if an exchange may write so many.
+#[inline(always)]
+fn more(known: usize, seen: usize) -> usize {
+    if seen > known && seen <= MAX_SCALE { seen } else { known }
 }
 
 /// Reads an array of levels; null is an empty one.

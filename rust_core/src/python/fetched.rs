@@ -7,7 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
-use crate::batch::{Decoder, Input, Outcome, Reject};
+use crate::batch::{Change, Decoder, Input, Outcome, Reject};
 use crate::kafka::reader::{self, Corrupt, Record};
 
 /// A record batch: the set that was fetched, from where to where the batch stands in it, and the
@@ -21,9 +21,14 @@ pub type Original = (i64, Option<i64>, Option<Vec<u8>>, Vec<(String, Option<Vec<
 /// What a reject takes besides its value, here and in what Python makes of it.
 const REJECT_BYTES: usize = 1 << 10;
 
-/// About how many bytes some rejects hold.
-pub fn held(rejects: &[Reject]) -> usize {
-    rejects.iter().map(|reject| reject.value.len() + REJECT_BYTES).sum()
+/// What a change of a book takes besides the name of its instrument, here and in Python.
+const CHANGE_BYTES: usize = 1 << 8;
+
+/// About how many bytes some rejects and changes hold.
+pub fn held(rejects: &[Reject], changes: &[Change]) -> usize {
+    let of_rejects = rejects.iter().map(|reject| reject.value.len() + REJECT_BYTES);
+    let of_changes = changes.iter().map(|change| change.instrument.len() + CHANGE_BYTES);
+    of_rejects.chain(of_changes).sum()
 }
 
 /// What became of some batches.
@@ -72,8 +77,8 @@ pub fn decode(
 fn take(decoder: &mut Decoder, record: &Record, found: &mut Decoded) -> Option<()> {
     let &Record { offset, timestamp, value, .. } = record;
     let outcome = &mut found.outcome;
-    let (index, rejects, written) =
-        (outcome.envelopes, outcome.rejects.len(), decoder.records().len());
+    let (index, rejects, changes, written) =
+        (outcome.envelopes, outcome.rejects.len(), outcome.changes.len(), decoder.records().len());
     let value = value.unwrap_or_default();
     if record.is_cut_off {
         Decoder::reject_beginning(value, outcome);
@@ -81,8 +86,9 @@ fn take(decoder: &mut Decoder, record: &Record, found: &mut Decoded) -> Option<(
         decoder.take(Input { value, timestamp, offset: Some(offset) }, outcome);
     }
     found.held += decoder.records().len() - written;
+    found.held += held(&[], &outcome.changes[changes..]);
     if let rejected @ [_, ..] = &outcome.rejects[rejects..] {
-        found.held += held(rejected);
+        found.held += held(rejected, &[]);
         let original = original(record)?;
         let headers = original.3.iter();
         found.held += headers.map(|(_, value)| value.as_ref().map_or(0, Vec::len)).sum::<usize>()

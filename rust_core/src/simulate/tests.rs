@@ -75,7 +75,7 @@ fn each_exchange(kind: Kind, style: Style) {
         let block = Market::new(exchange, kind, style, 20_261_123, true).envelopes(ENOUGH);
         let (region, depth) = (rules.wire.region.to_owned(), rules.wire.depth);
         let row = Row { exchange, region, depth, ..Row::default() };
-        let mut decoder = Decoder::new(kind, vec![row], Output::default());
+        let mut decoder = Decoder::new(kind, vec![row], Output::default(), 10_000);
         let values = block.lines.split(|byte| *byte == b'\n').filter(|value| !value.is_empty());
         let inputs =
             values.map(|value| Input { value, timestamp: Some(1_800_000_000_000), offset: None });
