@@ -9,7 +9,7 @@ use crate::fault::STRUCK;
 use crate::steps;
 
 fn decoder(kind: Kind) -> Decoder {
-    let row = |exchange| Row { exchange, depth: 10, crossed_grace: 10, ..Row::default() };
+    let row = |exchange| Row { exchange, depth: 5_000, crossed_grace: 10, ..Row::default() };
     Decoder::new(kind, (0..ALL.len()).map(row).collect(), Output::default(), 100)
 }
 
@@ -33,7 +33,7 @@ fn levels(levels: &[(String, String)]) -> String {
 
 fn okx(action: &str, bids: &[(String, String)], asks: &[(String, String)], rest: &str) -> String {
     format!(
-        r#"{{"arg":{{"channel":"books","instId":"A"}},"action":"{action}","data":[{{"bids":[{}],"asks":[{}]{rest}}}]}}"#,
+        r#"{{"arg":{{"channel":"books-all","instId":"A"}},"action":"{action}","data":[{{"bids":[{}],"asks":[{}]{rest}}}]}}"#,
         levels(bids),
         levels(asks)
     )
