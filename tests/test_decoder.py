@@ -2,7 +2,9 @@
 
 import json
 import threading
+from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -107,6 +109,59 @@ def test_wrong_arguments() -> None:
         decode(envelope(TICKER), envelope(TICKER), timestamps=[1])
     with pytest.raises(ValueError, match="1 offsets for 2 values"):
         Decoder("ticker").decode([envelope(TICKER)] * 2, offsets=[1])
+
+
+@pytest.mark.parametrize(
+    "number", [2**63, -(2**63) - 1, 2**64, 10**30, pytest.param(10**5000, id="long")]
+)
+@pytest.mark.parametrize("what", ["timestamps", "offsets"])
+def test_integers_beyond_64_bits(what: str, number: int) -> None:
+    arguments: dict[str, Any] = {what: [number]}
+    expected = "is out of range: give one from -9223372036854775808 to 9223372036854775807"
+    with pytest.raises(ValueError, match=expected) as raised:
+        decode(envelope(TICKER), **arguments)
+    assert raised.value.__notes__ == [f"while processing '{what}'"]
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, -(2**63)])
+def test_integers_of_64_bits(number: int) -> None:
+    assert decode(envelope(TICKER), timestamps=[number], offsets=[number]).envelopes == 1
+
+
+@pytest.mark.parametrize("number", [True, False, "1", b"1", 1.0, Decimal(1), [1]])
+@pytest.mark.parametrize("what", ["timestamps", "offsets"])
+def test_what_is_no_integer(what: str, number: object) -> None:
+    arguments: dict[str, Any] = {what: [number]}
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+        decode(envelope(TICKER), **arguments)
+
+
+def test_every_integer_has_its_range() -> None:
+    """An argument out of range is a ValueError with a sentence, whichever it is."""
+    core = _core.Decoder("ticker", rows(load_settings().exchanges), load_settings().output)
+    framer = _core.Framer("ticker", "array", 20)
+    framer.values(decode(envelope(TICKER)))
+    [finished] = framer.batches(None, 0, "lz4", False)  # noqa: FBT003 - by place alone
+    big = 2**64
+    calls: list[Callable[[], object]] = [
+        lambda: core.decode_fetched([], big),
+        lambda: core.decode_fetched([], -1),
+        lambda: core.decode_fetched([(b"", big, 0, 0)], 1),
+        lambda: core.decode_fetched([(b"", 0, -1, 0)], 1),
+        lambda: core.decode_fetched([(b"", 0, 0, big)], 1),
+        lambda: core.restore("[]", b"", big),
+        lambda: _core.Market("okx", "ticker", "exchange", big, True),  # noqa: FBT003 - as above
+        lambda: _core.Market("okx", "ticker", "exchange", -1, True),  # noqa: FBT003 - as above
+        lambda: _core.Market("okx", "ticker", "exchange", 1, True).envelopes(big),  # noqa: FBT003 - as above
+        lambda: _core.Framer("ticker", "array", -1),
+        lambda: framer.batches(None, big, "lz4", False),  # noqa: FBT003 - as above
+        lambda: finished.by(big, 0, 0),
+        lambda: finished.by(0, 2**15, 0),
+        lambda: finished.by(0, 0, 2**31),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"-?\d+ is out of range: give one from -?\d+ to \d+"):
+            call()
 
 
 def test_threads_share_a_decoder() -> None:

@@ -245,6 +245,7 @@ def test_every_wrong_value_of_both_files_at_once(tmp_path: Path) -> None:
         tmp_path,
         mtgox={"region": "Asia", "partition": 9, "depth": 1},
         okx={"region": "Europe", "partition": -1, "depth": "many"},
+        bybit={"region": "Asia", "partition": 1, "depth": 10**30},
         upbit={"region": "Korea", "partition": 0, "depht": 30},
         kraken=7,
     )
@@ -253,6 +254,7 @@ def test_every_wrong_value_of_both_files_at_once(tmp_path: Path) -> None:
     assert sorted(problems(tmp_path)) == [
         "config.yml: batch.max_records: a whole number is needed, not 'many'",
         "config.yml: watch.stall_after_s: 1 or more is needed, not 0",
+        f"exchanges.yml: exchanges.bybit.depth: 100000 or less is needed, not {10**30}",
         "exchanges.yml: exchanges.kraken: keys with values are needed, not 7",
         f"exchanges.yml: exchanges.mtgox.partition: {beyond}",
         "exchanges.yml: exchanges.mtgox: no decoder is of this name, only of "

@@ -114,7 +114,8 @@ class Decoder:
     ) -> Batch:
         """Decodes Kafka values, of whose records `timestamps` has the times in milliseconds.
 
-        Raises ValueError if there are not as many timestamps or offsets as values.
+        Raises ValueError if there are not as many timestamps or offsets as values, or if one of
+        them is beyond 64 bits. Every integer argument that is out of range raises it.
         """
 
     def decode_lines(self, block: bytes | bytearray) -> Batch:

@@ -69,6 +69,9 @@ class Decoder:
         `timestamps` are those of the Kafka records, in milliseconds: the time of messages that
         have none. Without them it is the present time. `offsets` are needed for checkpoints. No
         content raises: what cannot be decoded is in `rejects`.
+
+        Raises ValueError if there are not as many timestamps or offsets as values, or if one of
+        them is beyond 64 bits, and TypeError for what is no integer.
         """
         return _reported(self._core.decode(values, timestamps, offsets))
 

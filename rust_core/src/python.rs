@@ -2,6 +2,7 @@
 
 mod delivery;
 mod fetched;
+mod integer;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,6 +24,7 @@ use crate::record::{Figures, Output};
 use crate::simulate::{self, Style};
 use delivery::{Finished, Framer};
 use fetched::{Decoded, Fetched, Original};
+use integer::Integer;
 
 /// Exact records from the raw websocket messages of crypto exchanges.
 #[pymodule(gil_used = false)]
@@ -81,15 +83,15 @@ impl Decoder {
     }
 
     /// Decodes Kafka values, of whose records `timestamps` has the times in milliseconds and
-    /// `offsets` the offsets.
+    /// `offsets` the offsets, all within 64 bits.
     #[pyo3(signature = (values, timestamps=None, offsets=None))]
     #[expect(clippy::needless_pass_by_value, reason = "PyO3 hands arguments over by value")]
     fn decode(
         &self,
         py: Python<'_>,
         values: Vec<PyBackedBytes>,
-        timestamps: Option<Vec<Option<i64>>>,
-        offsets: Option<Vec<i64>>,
+        timestamps: Option<Vec<Option<Integer<i64>>>>,
+        offsets: Option<Vec<Integer<i64>>>,
     ) -> PyResult<Batch> {
         let timestamps = timestamps.unwrap_or_else(|| vec![None; values.len()]);
         let offsets = match offsets {
@@ -103,8 +105,12 @@ impl Decoder {
             }
         }
         let numbers = timestamps.into_iter().zip(offsets);
-        let inputs = values.iter().zip(numbers);
-        self.run(py, inputs.map(|(value, (timestamp, offset))| Input { value, timestamp, offset }))
+        let inputs = values.iter().zip(numbers).map(|(value, (timestamp, offset))| Input {
+            value,
+            timestamp: timestamp.map(|Integer(time)| time),
+            offset: offset.map(|Integer(offset)| offset),
+        });
+        self.run(py, inputs)
     }
 
     /// Decodes the records of Kafka's record batches, as they were fetched, until so many bytes
@@ -114,12 +120,12 @@ impl Decoder {
         &self,
         py: Python<'_>,
         fetched: Vec<Fetched>,
-        most_bytes: usize,
+        most_bytes: Integer<usize>,
     ) -> PyResult<Batch> {
         let mut decoder = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         let decoder = &mut *decoder;
         let result = py.detach(|| {
-            let found = fetched::decode(decoder, &fetched, most_bytes)?;
+            let found = fetched::decode(decoder, &fetched, most_bytes.0)?;
             Ok((decoder.take_records(), found))
         });
         let (lines, found) = result.map_err(fetched::explain)?;
@@ -137,9 +143,15 @@ impl Decoder {
     }
 
     /// Takes in a checkpoint of an offset before `before`, before the first batch.
-    fn restore(&self, py: Python<'_>, name: &str, content: &[u8], before: i64) -> PyResult<()> {
+    fn restore(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        content: &[u8],
+        before: Integer<i64>,
+    ) -> PyResult<()> {
         let mut decoder = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
-        decoder.restore(name, content, before).map_err(|damage| {
+        decoder.restore(name, content, before.0).map_err(|damage| {
             PyValueError::new_err(match damage {
                 Damage::Newer => "it was written by a later version of marketprep",
                 Damage::Broken => "it is damaged",
@@ -420,22 +432,29 @@ struct Market(Mutex<simulate::Market>);
 #[pymethods]
 impl Market {
     #[new]
-    fn new(exchange: &str, kind: &str, style: &str, seed: u64, truth: bool) -> PyResult<Self> {
+    fn new(
+        exchange: &str,
+        kind: &str,
+        style: &str,
+        seed: Integer<u64>,
+        truth: bool,
+    ) -> PyResult<Self> {
         let style = match style {
             "exchange" => Style::Exchange,
             "reserialised" => Style::Reserialised,
             "flattened" => Style::Flattened,
             _ => return Err(PyValueError::new_err(format!("no style is called {style:?}"))),
         };
-        let market = simulate::Market::new(place_of(exchange)?, kind_of(kind)?, style, seed, truth);
+        let (place, kind) = (place_of(exchange)?, kind_of(kind)?);
+        let market = simulate::Market::new(place, kind, style, seed.0, truth);
         Ok(Market(Mutex::new(market)))
     }
 
     /// The next envelopes: whole lines, of at least so many bytes.
-    fn envelopes(&self, py: Python<'_>, at_least: usize) -> Stretch {
+    fn envelopes(&self, py: Python<'_>, at_least: Integer<usize>) -> Stretch {
         let mut market = self.0.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
         let market = &mut *market;
-        let block = py.detach(|| market.envelopes(at_least));
+        let block = py.detach(|| market.envelopes(at_least.0));
         Stretch {
             lines: PyBytes::new(py, &block.lines).unbind(),
             truth: PyBytes::new(py, &block.truth).unbind(),

@@ -331,7 +331,7 @@ class ExchangeSettings(_Section):
 
     region: Region
     partition: Plan
-    depth: int = Field(ge=1)
+    depth: _Count
     publish: Literal["valid", "all"] = "valid"
     crossed_grace: int = Field(default=10, ge=0, le=10**9)
     precision: Mapping[Text, Precision] = Field(default_factory=dict)

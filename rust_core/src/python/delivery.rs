@@ -6,6 +6,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::integer::Integer;
 use super::{Batch, kind_of};
 use crate::batch::Kind;
 use crate::framing::{self, MOST_VALUE_BYTES, Value, Values};
@@ -22,13 +23,13 @@ pub struct Framer {
 #[pymethods]
 impl Framer {
     #[new]
-    fn new(kind: &str, framing: &str, most_records: usize) -> PyResult<Self> {
+    fn new(kind: &str, framing: &str, most_records: Integer<usize>) -> PyResult<Self> {
         let is_array = match framing {
             "array" => true,
             "record" => false,
             _ => return Err(PyValueError::new_err("framing must be 'array' or 'record'")),
         };
-        let framer = Mutex::new(framing::Framer::new(is_array, most_records));
+        let framer = Mutex::new(framing::Framer::new(is_array, most_records.0));
         Ok(Framer { kind: kind_of(kind)?, framer })
     }
 
@@ -47,7 +48,7 @@ impl Framer {
         &self,
         py: Python<'_>,
         batch: Option<&Batch>,
-        now: i64,
+        now: Integer<i64>,
         compression: &str,
         is_transactional: bool,
     ) -> PyResult<Vec<Finished>> {
@@ -55,7 +56,7 @@ impl Framer {
         let compression = Compression::named(compression).ok_or_else(unknown)?;
         let mut batches = Together {
             kind: self.kind,
-            now,
+            now: now.0,
             compression,
             is_transactional,
             current: Writer::new(compression, is_transactional),
@@ -163,11 +164,12 @@ impl Finished {
     fn by<'py>(
         &self,
         py: Python<'py>,
-        producer_id: i64,
-        producer_epoch: i16,
-        first_sequence: i32,
+        producer_id: Integer<i64>,
+        producer_epoch: Integer<i16>,
+        first_sequence: Integer<i32>,
     ) -> Bound<'py, PyBytes> {
-        let producer = Producer { id: producer_id, epoch: producer_epoch, first_sequence };
+        let (Integer(id), Integer(epoch)) = (producer_id, producer_epoch);
+        let producer = Producer { id, epoch, first_sequence: first_sequence.0 };
         PyBytes::new(py, self.lock().by(producer))
     }
 }

@@ -7,12 +7,13 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 
+use super::integer::Integer;
 use crate::batch::{Change, Decoder, Input, Outcome, Reject};
 use crate::kafka::reader::{self, Corrupt, Record};
 
 /// A record batch: the set that was fetched, from where to where the batch stands in it, and the
 /// offset from which its records are wanted.
-pub type Fetched = (PyBackedBytes, usize, usize, i64);
+pub type Fetched = (PyBackedBytes, Integer<usize>, Integer<usize>, Integer<i64>);
 
 /// What a Kafka record had besides its value: offset, time in milliseconds, key, headers, and
 /// whether it had no value.
@@ -53,9 +54,9 @@ pub fn decode(
     let mut found = Decoded { outcome: decoder.begin(), ..Decoded::default() };
     let mut window = Vec::new();
     for (place, (set, start, end, from)) in fetched.iter().enumerate() {
-        let batch = set.get(*start..*end).ok_or(Corrupt::Format)?;
+        let batch = set.get(start.0..end.0).ok_or(Corrupt::Format)?;
         let mut are_headers_sound = true;
-        reader::records(batch, *from, &mut window, |record| {
+        reader::records(batch, from.0, &mut window, |record| {
             if found.held >= most_bytes {
                 found.rest = Some((place, record.offset));
                 return ControlFlow::Break(());
