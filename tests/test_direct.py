@@ -4,13 +4,14 @@ import struct
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+import cramjam
 import pytest
 from aiokafka import TopicPartition, errors
 from aiokafka.consumer import fetcher
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.util import calc_crc32c
-from hypothesis import given
+from aiokafka.record.util import calc_crc32c, encode_varint
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from conftest import FIXTURES, lines_of
@@ -97,6 +98,108 @@ sent = st.builds(
 pieces = st.lists(sent | st.builds(Ended, st.integers(0, 2), st.booleans()), max_size=8)
 
 
+class Fields(NamedTuple):
+    """A record by its fields, and how far the lengths in it are off."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    #: By the name of a length, what is added to it.
+    wrong: dict[str, int]
+    tail: bytes
+
+    def encoded(self) -> bytes:
+        wrong = self.wrong.get
+        content = bytearray(1)
+        _add(content, 0, self.offset)
+        _add_bytes(content, self.key, wrong("key", 0))
+        _add_bytes(content, self.value, wrong("value", 0))
+        _add(content, len(self.headers) + wrong("headers", 0))
+        for name, value in self.headers:
+            _add_bytes(content, name.encode(), wrong("header name", 0))
+            _add_bytes(content, value, wrong("header value", 0))
+        content += self.tail
+        record = bytearray()
+        _add(record, len(content) + wrong("record", 0))
+        return bytes(record + content)
+
+
+def _add(content: bytearray, *integers: int) -> None:
+    for integer in integers:
+        encode_varint(integer, content.append)
+
+
+def _add_bytes(content: bytearray, some: bytes | None, wrong: int) -> None:
+    _add(content, (-1 if some is None else len(some)) + wrong)
+    content += some or b""
+
+
+class Damaged(NamedTuple):
+    """A batch of any bytes, with a checksum that matches them."""
+
+    records: bytes
+    #: How many records the header says it has.
+    announced: int
+    compression: int
+    #: What follows the records that were compressed.
+    tail: bytes = b""
+
+    def in_log(self, offset: int) -> bytes:
+        compressors: dict[int, Callable[[bytes], Any]] = {
+            NONE: bytes,
+            LZ4: cramjam.lz4.compress,
+            ZSTD: cramjam.zstd.compress,
+        }
+        body = bytes(compressors[self.compression](self.records)) + self.tail
+        head = struct.pack(">qiib", offset, len(body) + 49, 0, 2)
+        last = max(self.announced, 1) - 1
+        rest = struct.pack(">hiqqqhii", self.compression, last, 5, 9, -1, -1, -1, self.announced)
+        checksum = struct.pack(">I", calc_crc32c(rest + body))
+        return head + checksum + rest + body
+
+
+def edited(content: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
+    """Some bytes are removed and others inserted, at places that are taken modulo the length."""
+    for place, removed, inserted in edits:
+        at = place % (len(content) + 1)
+        content = content[:at] + inserted + content[at + removed :]
+    return content
+
+
+# Bytes from 0x80 on are left out: aiokafka reads a record's attributes as a varint, which they are
+# not, reads beyond its memory by a length of 2**62, and takes no name that is not UTF-8.
+few_bytes = st.binary(max_size=3).map(lambda some: bytes(byte & 0x7F for byte in some))
+fields = st.builds(
+    Fields,
+    st.integers(-2, 8),
+    st.none() | few_bytes,
+    st.sampled_from([GOOD, b"", b"{}", b"x" * 300, None]),
+    st.lists(st.tuples(st.text("abc", max_size=3), st.none() | few_bytes), max_size=2),
+    st.just({})
+    | st.dictionaries(
+        st.sampled_from(["record", "key", "value", "headers", "header name", "header value"]),
+        st.sampled_from([-300, -2, -1, 1, 2, 70]),
+        max_size=2,
+    ),
+    st.just(b"") | few_bytes,
+)
+damaged_batches = st.builds(
+    lambda records, more, edits, compression, tail: Damaged(
+        edited(b"".join(record.encoded() for record in records), edits),
+        len(records) + more,
+        compression,
+        tail,
+    ),
+    st.lists(fields, max_size=4),
+    st.sampled_from([0, 0, 0, 0, -9, -1, 1, 2**31 - 9]),
+    st.just([])
+    | st.lists(st.tuples(st.integers(0, 999), st.integers(0, 3), few_bytes), max_size=2),
+    st.sampled_from([NONE, LZ4, ZSTD]),
+    st.sampled_from([b"", b"", b"", b"\0", b"tail", bytes(cramjam.lz4.compress(b"more"))]),
+)
+
+
 def aborted(pieces: Sequence[Sent | Ended], offsets: Sequence[int]) -> list[tuple[int, int]]:
     """The transactions that were aborted: producer and first offset, as brokers tell it."""
     begun: dict[int, int] = {}
@@ -166,6 +269,56 @@ def test_what_is_read_is_what_aiokafka_reads(
             of_public = direct.decode(DECODER, PLACE, of_some, MOST)
             assert all_of(batch, rejected) == all_of(*of_public)
     assert found == theirs
+
+
+def outcome_of(content: bytes, first_offset: int, deserializer: Deserializer | None) -> Any:  # noqa: ANN401
+    """What becomes of batches on the one way or the other; None if they are rejected."""
+    of = ((), first_offset, None, deserializer, True, COMMITTED)
+    found = fetcher.PartitionRecords(PLACE, fetcher.MemoryRecords(content), *of)
+    outcomes: list[Any] = []
+    try:
+        rest: Sequence[direct.Fetched] = list(found)
+        while rest:
+            batch, rejected, rest = direct.decode(DECODER, PLACE, rest, MOST)
+            outcomes.append(all_of(batch, rejected))
+    except (errors.CorruptRecordException, cramjam.DecompressionError):
+        return None
+    except UnicodeDecodeError:  # the name of a header, which the core lets pass
+        reject()
+    if sum(outcome[3] for outcome in outcomes) == 0:
+        outcomes = []  # of batches without records only the core is told
+    return found.next_fetch_offset, outcomes
+
+
+@settings(max_examples=2000)
+@given(sent, damaged_batches, sent, st.integers(0, 9))
+def test_a_damaged_batch_is_rejected_as_aiokafka_rejects_it(
+    before: Sent, damaged: Damaged, behind: Sent, skipped: int
+) -> None:
+    """Its checksum matches, so that nothing but its records can tell."""
+    count = len(before.records) + before.removed
+    first = min(skipped, count + max(damaged.announced, 1) - 1)
+    content = in_log(before._replace(producer=None), 1000)
+    content += damaged.in_log(1000 + count)
+    content += in_log(behind._replace(producer=None), 1000 + count + max(damaged.announced, 1))
+    if first >= count:  # brokers leave out what is wholly before the offset
+        content = content[len(in_log(before._replace(producer=None), 1000)) :]
+    theirs = outcome_of(content, 1000 + first, None)
+    assert outcome_of(content, 1000 + first, direct.deserializer) == theirs
+
+
+@pytest.mark.parametrize("compression", [NONE, LZ4, ZSTD])
+def test_a_damaged_end_is_noticed_however_much_is_decoded_at_once(compression: int) -> None:
+    """A call that ends before the batch does leaves its end to the call that goes on there."""
+    one = [Fields(offset, None, GOOD, [], {}, b"").encoded() for offset in range(5)]
+    sound = Damaged(b"".join(one), 5, compression)
+    for damaged in (sound._replace(announced=4), sound._replace(records=sound.records + b"tail")):
+        rest: Sequence[direct.Fetched] = [one_batch(damaged.in_log(7))]
+        for _ in range(damaged.announced - 1):
+            batch, _, rest = direct.decode(DECODER, PLACE, rest, 1)
+            assert batch.envelopes == 1
+        with pytest.raises(errors.CorruptRecordException, match="not in Kafka's format"):
+            direct.decode(DECODER, PLACE, rest, 1)
 
 
 @given(st.lists(sent, min_size=1, max_size=3), st.data())
@@ -254,6 +407,16 @@ def test_a_record_that_is_longer_than_memory_is_a_dead_letter() -> None:
     assert len(record.value) < 70_000
     assert batch.envelopes == 2
     assert batch.counts["upbit"]["records"] > 0
+
+
+@pytest.mark.parametrize("compression", [NONE, ZSTD])
+@pytest.mark.parametrize("value", [b"value", b"", None])
+def test_a_long_key_is_no_value(compression: int, value: bytes | None) -> None:
+    """It is left out of the dead letter: brokers would not take it."""
+    long = Fields(0, b"k" * 70_000_000, value, [], {}, b"")
+    content = Damaged(long.encoded(), 1, compression).in_log(7)
+    _, [(reject, record)], _ = direct.decode(DECODER, PLACE, [one_batch(content)], MOST)
+    assert (reject.reason, record.key, record.value) == ("too_large", None, value)
 
 
 @pytest.mark.parametrize("value", [None, b"{}", GOOD])

@@ -190,7 +190,7 @@ class _Batch:
 
     def validate_crc(self) -> bool:
         """Whether its checksum matches. The core looks at that of whatever is handed to it."""
-        if self._count and not self.is_transactional:
+        if self._count > 0 and not self.is_transactional:
             return True
         is_sound: bool = self.as_aiokafka().validate_crc()
         return is_sound
@@ -200,7 +200,9 @@ class _Batch:
         return MemoryRecords(bytes(self.place)).next_batch()
 
     def __iter__(self) -> Iterator["_Batch"]:
-        return iter((self,) if self._count else ())
+        # compaction leaves a header alone; what follows one that denies all records is for the core
+        is_empty = self._count <= 0 and len(self.place) == _HEADER.size
+        return iter(() if is_empty else (self,))
 
 
 class _PartitionBatches(PartitionRecords):  # type: ignore[misc] # aiokafka has no types

@@ -14,7 +14,8 @@ const WINDOW_BYTES: usize = 256 << 10;
 /// The longest record: what is longer is no market data, and might be longer than memory.
 const MOST_RECORD_BYTES: usize = 64 << 20;
 
-/// How much of a longer one is read.
+/// The length of the value's beginning that a longer record keeps, and of the longest key that it
+/// keeps.
 const BEGINNING_BYTES: usize = 64 << 10;
 
 /// A record, as far as it matters to whoever reads it.
@@ -25,7 +26,8 @@ pub struct Record<'a> {
     pub timestamp: Option<i64>,
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
-    /// Whether it was too long, and the value is only its beginning.
+    /// Whether the record is longer than [`MOST_RECORD_BYTES`]. Its value is only the beginning then,
+    /// it has no headers, and a key of over [`BEGINNING_BYTES`] is left out.
     pub is_cut_off: bool,
     headers: Headers<'a>,
 }
@@ -33,19 +35,42 @@ pub struct Record<'a> {
 /// A header of a record: its name and its value.
 pub type Header<'a> = (&'a [u8], Option<&'a [u8]>);
 
-/// The headers of a record. They are taken apart when somebody asks for them.
+/// The encoded headers of a record: their number, then their names and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Headers<'a>(&'a [u8]);
 
-impl<'a> Record<'a> {
-    /// The headers, in their order, if they are what they should be. What was cut off has none.
-    pub fn headers(&self) -> Option<Vec<Header<'a>>> {
-        if self.is_cut_off {
-            return Some(Vec::new());
+impl<'a> Headers<'a> {
+    const NONE: Headers<'static> = Headers(&[0]);
+
+    /// Reads the headers of a record whose last field they are. Returns `None` if they do not end
+    /// where the record ends, or have an impossible length.
+    #[inline]
+    fn of_record(rest: &'a [u8]) -> Option<Self> {
+        let headers = Headers(rest);
+        if headers != Headers::NONE {
+            headers.each(|_| {})?;
         }
-        let mut rest = self.headers.0;
-        let count = varint::read(&mut rest)?;
-        (0..count).map(|_| Some((field(&mut rest)??, field(&mut rest)?))).collect()
+        Some(headers)
+    }
+
+    /// Decodes all headers, and returns `None` if they are malformed.
+    fn each(self, mut found: impl FnMut(Header<'a>)) -> Option<()> {
+        let mut rest = self.0;
+        let count = u64::try_from(varint::read(&mut rest)?).ok()?;
+        for _ in 0..count {
+            found((field(&mut rest)??, field(&mut rest)?));
+        }
+        rest.is_empty().then_some(())
+    }
+}
+
+impl<'a> Record<'a> {
+    /// Returns the headers in their order.
+    pub fn headers(&self) -> Vec<Header<'a>> {
+        let mut headers = Vec::new();
+        let decoded = self.headers.each(|header| headers.push(header));
+        debug_assert!(decoded.is_some(), "they were checked when the record was read");
+        headers
     }
 }
 
@@ -62,6 +87,13 @@ pub enum Corrupt {
 
 /// Reads the records of a batch from an offset on, as long as `take` wants more of them. `window` is
 /// memory that is used again.
+///
+/// # Errors
+///
+/// Returns [`Corrupt`] for whatever aiokafka rejects: a wrong checksum, fields that do not fill their
+/// record exactly, and a number of records in the header that is not the number in the batch, which
+/// leaves bytes over or is not reached. Bytes after the last record are noticed only if `take` wants
+/// all records; a later call that begins at a later offset notices them then.
 pub fn records(
     batch: &[u8],
     from: i64,
@@ -89,8 +121,8 @@ pub fn records(
     match Compression::of(attributes).ok_or(Corrupt::Format)? {
         Compression::None => reading.all(&mut Plain(body), take),
         Compression::Lz4 => {
-            let decoder = lz4::Decoder::new(body).map_err(not_decompressed)?;
-            reading.all(&mut Window::new(decoder, window), take)
+            let frames = Lz4Frames::new(body).map_err(not_decompressed)?;
+            reading.all(&mut Window::new(frames, window), take)
         }
         Compression::Zstd => {
             let decoder =
@@ -120,43 +152,87 @@ impl Reading {
         source: &mut impl Source,
         mut take: impl FnMut(Record) -> ControlFlow<()>,
     ) -> Result<(), Corrupt> {
+        let mut from = self.from;
+        let mut take = |record: Record| {
+            if record.offset < from {
+                return ControlFlow::Continue(());
+            }
+            // as aiokafka does: what comes twice, or goes back, is left out
+            from = record.offset.saturating_add(1);
+            take(record)
+        };
         for _ in 0..self.count {
             let mut ahead = source.ahead(varint::MOST_BYTES)?;
             let before = ahead.len();
             let length = varint::read(&mut ahead).and_then(|length| usize::try_from(length).ok());
             let length = length.ok_or(Corrupt::Format)?;
             let start = before - ahead.len();
+            if length > MOST_RECORD_BYTES {
+                source.skip(start)?;
+                if self.long(source, length, &mut take)?.is_break() {
+                    return Ok(());
+                }
+                continue;
+            }
             let end = start + length;
-            let record = if length > MOST_RECORD_BYTES {
-                let beginning = source.ahead(start + BEGINNING_BYTES)?.get(start..);
-                self.beginning(beginning.ok_or(Corrupt::Format)?)
-            } else {
-                self.record(source.ahead(end)?.get(start..end).ok_or(Corrupt::Format)?)
-            };
+            let record = self.record(source.ahead(end)?.get(start..end).ok_or(Corrupt::Format)?);
             let record = record.ok_or(Corrupt::Format)?;
-            if record.offset >= self.from && take(record).is_break() {
+            if take(record).is_break() {
                 return Ok(());
             }
             source.skip(end)?;
         }
-        Ok(())
+        if source.ahead(1)?.is_empty() { Ok(()) } else { Err(Corrupt::Format) }
     }
 
-    /// A record of which only the beginning is there.
+    /// Reads a record that is too long to be held, piece by piece. Hands it over without headers,
+    /// with the beginning of its value, and without its key if that is too long as well.
     #[cold]
-    fn beginning<'a>(&self, bytes: &'a [u8]) -> Option<Record<'a>> {
-        let (offset, timestamp, mut rest) = self.place(bytes)?;
-        let key = field(&mut rest).flatten();
-        let _value_length = varint::read(&mut rest)?;
-        let value = Some(&rest[..rest.len().min(BEGINNING_BYTES)]);
-        Some(Record { offset, timestamp, key, value, is_cut_off: true, headers: Headers(&[]) })
+    fn long(
+        &self,
+        source: &mut impl Source,
+        length: usize,
+        take: &mut impl FnMut(Record) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, Corrupt> {
+        let mut pieces = Pieces { source, left: length };
+        let beginning = pieces.ahead(BEGINNING_BYTES)?;
+        let before = beginning.len();
+        let (offset, timestamp, mut rest) = self.place(beginning).ok_or(Corrupt::Format)?;
+        let key_length = varint::read(&mut rest).ok_or(Corrupt::Format)?;
+        let has_key = key_length >= 0;
+        let key_length = usize::try_from(key_length).unwrap_or(0);
+        let place_length = before - rest.len();
+        pieces.skip(place_length)?;
+        // a key that is kept stays in the window, together with the beginning of the value
+        let is_key_kept = key_length <= BEGINNING_BYTES;
+        let kept_length = if is_key_kept { key_length } else { 0 };
+        pieces.skip(key_length - kept_length)?;
+        let ahead = pieces.ahead(kept_length + varint::MOST_BYTES + BEGINNING_BYTES)?;
+        let before = ahead.len();
+        let (key, mut rest) = ahead.split_at_checked(kept_length).ok_or(Corrupt::Format)?;
+        let key = (has_key && is_key_kept).then_some(key);
+        let value_length = varint::read(&mut rest).ok_or(Corrupt::Format)?;
+        let has_value = value_length >= 0;
+        let value_length = usize::try_from(value_length).unwrap_or(0);
+        let value = &rest[..rest.len().min(value_length).min(BEGINNING_BYTES)];
+        let value = has_value.then_some(value);
+        let key_and_length = before - rest.len();
+        let headers = Headers::NONE;
+        let record = Record { offset, timestamp, key, value, is_cut_off: true, headers };
+        if take(record).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        pieces.skip(key_and_length)?;
+        pieces.skip(value_length)?;
+        pieces.skip_headers()?;
+        Ok(ControlFlow::Continue(()))
     }
 
     #[inline]
     fn record<'a>(&self, bytes: &'a [u8]) -> Option<Record<'a>> {
         let (offset, timestamp, mut rest) = self.place(bytes)?;
         let (key, value) = (field(&mut rest)?, field(&mut rest)?);
-        let headers = Headers(rest);
+        let headers = Headers::of_record(rest)?;
         Some(Record { offset, timestamp, key, value, is_cut_off: false, headers })
     }
 
@@ -187,6 +263,46 @@ fn field<'a>(rest: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     Some(Some(bytes))
 }
 
+/// The rest of a record that is read piece by piece: no field may end after the record.
+struct Pieces<'s, S> {
+    source: &'s mut S,
+    left: usize,
+}
+
+impl<S: Source> Pieces<'_, S> {
+    /// Returns the next bytes of the record: `wanted` of them, or all that are left.
+    fn ahead(&mut self, wanted: usize) -> Result<&[u8], Corrupt> {
+        let wanted = wanted.min(self.left);
+        self.source.ahead(wanted)?.get(..wanted).ok_or(Corrupt::Format)
+    }
+
+    fn skip(&mut self, count: usize) -> Result<(), Corrupt> {
+        self.left = self.left.checked_sub(count).ok_or(Corrupt::Format)?;
+        self.source.skip(count)
+    }
+
+    fn integer(&mut self) -> Result<i64, Corrupt> {
+        let mut rest = self.ahead(varint::MOST_BYTES)?;
+        let before = rest.len();
+        let integer = varint::read(&mut rest).ok_or(Corrupt::Format)?;
+        let length = before - rest.len();
+        self.skip(length)?;
+        Ok(integer)
+    }
+
+    /// Skips the headers, with which the record must end.
+    fn skip_headers(&mut self) -> Result<(), Corrupt> {
+        let count = u64::try_from(self.integer()?).map_err(|_| Corrupt::Format)?;
+        for _ in 0..count {
+            let name_length = usize::try_from(self.integer()?).map_err(|_| Corrupt::Format)?;
+            self.skip(name_length)?;
+            let value_length = usize::try_from(self.integer()?).unwrap_or(0); // below 0 it is null
+            self.skip(value_length)?;
+        }
+        if self.left == 0 { Ok(()) } else { Err(Corrupt::Format) }
+    }
+}
+
 /// Where the bytes of records come from.
 trait Source {
     /// What comes next: at least so many bytes, if there are as many.
@@ -206,6 +322,36 @@ impl Source for Plain<'_> {
     fn skip(&mut self, count: usize) -> Result<(), Corrupt> {
         self.0 = self.0.get(count..).ok_or(Corrupt::Format)?;
         Ok(())
+    }
+}
+
+/// The content of LZ4 frames, one after the other, as aiokafka reads them. Their decoder ends
+/// silently where a frame ends or is cut off.
+struct Lz4Frames<'a>(Option<lz4::Decoder<&'a [u8]>>);
+
+impl<'a> Lz4Frames<'a> {
+    fn new(frames: &'a [u8]) -> std::io::Result<Self> {
+        lz4::Decoder::new(frames).map(|decoder| Lz4Frames(Some(decoder)))
+    }
+}
+
+impl Read for Lz4Frames<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while let Some(decoder) = &mut self.0 {
+            let count = decoder.read(buffer)?;
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
+            }
+            let finished = self.0.take().map(lz4::Decoder::finish);
+            let Some((rest, result)) = finished else { break };
+            // its own kind is Interrupted, which would mean to try once more
+            result
+                .map_err(|_| std::io::Error::new(ErrorKind::UnexpectedEof, "incomplete frame"))?;
+            if !rest.is_empty() {
+                self.0 = Some(lz4::Decoder::new(rest)?);
+            }
+        }
+        Ok(0)
     }
 }
 

@@ -55,18 +55,14 @@ pub fn decode(
     let mut window = Vec::new();
     for (place, (set, start, end, from)) in fetched.iter().enumerate() {
         let batch = set.get(start.0..end.0).ok_or(Corrupt::Format)?;
-        let mut are_headers_sound = true;
         reader::records(batch, from.0, &mut window, |record| {
             if found.held >= most_bytes {
                 found.rest = Some((place, record.offset));
                 return ControlFlow::Break(());
             }
-            are_headers_sound = take(decoder, &record, &mut found).is_some();
-            if are_headers_sound { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            take(decoder, &record, &mut found);
+            ControlFlow::Continue(())
         })?;
-        if !are_headers_sound {
-            return Err(Corrupt::Format);
-        }
         if found.rest.is_some() {
             break;
         }
@@ -74,8 +70,8 @@ pub fn decode(
     Ok(found)
 }
 
-/// Decodes one record; nothing if it was rejected and its headers cannot be read.
-fn take(decoder: &mut Decoder, record: &Record, found: &mut Decoded) -> Option<()> {
+/// Decodes one record.
+fn take(decoder: &mut Decoder, record: &Record, found: &mut Decoded) {
     let &Record { offset, timestamp, value, .. } = record;
     let outcome = &mut found.outcome;
     let (index, rejects, changes, written) =
@@ -90,24 +86,23 @@ fn take(decoder: &mut Decoder, record: &Record, found: &mut Decoded) -> Option<(
     found.held += held(&[], &outcome.changes[changes..]);
     if let rejected @ [_, ..] = &outcome.rejects[rejects..] {
         found.held += held(rejected, &[]);
-        let original = original(record)?;
+        let original = original(record);
         let headers = original.3.iter();
         found.held += headers.map(|(_, value)| value.as_ref().map_or(0, Vec::len)).sum::<usize>()
             * rejected.len();
         found.originals.insert(index, original);
     }
-    Some(())
 }
 
-fn original(record: &Record) -> Option<Original> {
-    let headers = record.headers()?.into_iter();
+fn original(record: &Record) -> Original {
+    let headers = record.headers().into_iter();
     let headers = headers
         .map(|(name, value)| {
             (String::from_utf8_lossy(name).into_owned(), value.map(<[u8]>::to_vec))
         })
         .collect();
     let key = record.key.map(<[u8]>::to_vec);
-    Some((record.offset, record.timestamp, key, headers, record.value.is_none()))
+    (record.offset, record.timestamp, key, headers, record.value.is_none())
 }
 
 /// The error of a batch that cannot be read.
