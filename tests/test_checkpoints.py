@@ -103,6 +103,24 @@ def test_what_has_not_changed_is_not_saved_again() -> None:
     assert len(decoder.checkpoints()) <= 2
 
 
+def test_a_base_that_a_restored_book_has_used_is_used() -> None:
+    """A book that is newer than its base leaves that base to no other book of the same symbol."""
+
+    def change(instrument: str) -> str:
+        return json.dumps(
+            {"e": "depthUpdate", "s": instrument, "U": 101, "u": 101, "b": [["11", "1"]], "a": []}
+        )
+
+    base = json.dumps({"lastUpdateId": 100, "bids": [["10", "1"]], "asks": [["90", "1"]]})
+    values = [envelope("binance", [text]) for text in (base, change("AUSDT"), change("BUSDT"))]
+    first, second = Decoder("orderbook"), Decoder("orderbook")
+    assert len(decode(first, values, 0, 2)) == 2
+    [(name, value)] = [one for one in first.checkpoints() if "kept" in one[0]]
+    second.restore(name, value, 2)
+    decode(second, values, 0, 2)
+    assert decode(second, values, 2, 3) == decode(first, values, 2, 3) == []
+
+
 def content(seed: int = 0) -> list[tuple[str, bytes]]:
     decoder = Decoder("orderbook")
     decode(decoder, VALUES[seed], 0, 200)

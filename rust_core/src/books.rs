@@ -14,7 +14,7 @@ use crate::book::levels::Levels;
 use crate::book::{Book, History, Judgement, KnownPlaces, MOST_REPEATED, Quality, Terms};
 use crate::exchange::ALL;
 use crate::number::Value;
-use crate::order_book::{Form, OrderBook};
+use crate::order_book::{Form, OrderBook, Sequence};
 use crate::steps;
 use crate::time::Micros;
 
@@ -85,8 +85,9 @@ pub struct Loss {
 
 #[derive(Debug, Default)]
 struct OfExchange {
-    /// Where the key of a message is written.
+    /// Where the key of a message is written, and that of a base which it may build on.
     key: Vec<u8>,
+    base_key: Vec<u8>,
     kept: HashMap<Arc<[u8]>, Entry<Book>>,
     /// What came whole and numbered: by feed and instrument, or by the envelope's symbol where the
     /// message does not name its instrument.
@@ -403,16 +404,20 @@ impl OfExchange {
         let (entry, new_key) = entry(&mut self.kept, &self.key, || {
             Book::new(message.depth.unwrap_or(terms.depth), places(&message.instrument))
         });
+        let may_build = message.form == Form::Delta && message.feed.is_empty();
         if !entry.begins(place.offset, now) {
+            if may_build {
+                use_base(&mut self.whole, &mut self.base_key, place, message);
+            }
             return (Published::Outdated, new_key);
         }
         let book = &mut entry.content;
         book.offset = place.offset;
         let quality = book.quality;
         let mut adopted = None;
-        let may_build = message.form == Form::Delta && message.feed.is_empty();
         if may_build && !self.whole.is_empty() {
-            match find_base(&mut self.whole, &mut self.key, book.last, place.symbol, message) {
+            let base_key = &mut self.base_key;
+            match find_base(&mut self.whole, base_key, book.last, place.symbol, message) {
                 Base::Later if book.repeated < MOST_REPEATED => {
                     book.repeated += 1;
                     book.history.outdated += 1;
@@ -457,6 +462,16 @@ impl Whole {
             base.arrange();
         }
         Some(base)
+    }
+
+    /// Returns whether a change goes on from this base: it begins at or before the number after it,
+    /// and ends after its number.
+    fn fits<V: Value>(&self, message: &OrderBook<V>) -> bool {
+        let Sequence { previous, first, last } = message.sequence;
+        first.zip(last).is_some_and(|(first, last)| {
+            last > self.last
+                && (previous == Some(self.last) || first <= self.last.saturating_add(1))
+        })
     }
 
     fn stored(&mut self, name: &str) -> Vec<u8> {
@@ -509,9 +524,7 @@ fn find_base<'w, V: Value>(
         let Some(base) = base else { continue };
         if last <= base.last {
             is_before |= !goes_on;
-        } else if message.sequence.previous == Some(base.last)
-            || first <= base.last.saturating_add(1)
-        {
+        } else if base.fits(message) {
             is_fitting = true;
             break;
         }
@@ -523,6 +536,28 @@ fn find_base<'w, V: Value>(
         return entry.content.arranged().map_or(Base::None, |base| Base::Fits(base, last));
     }
     if is_before { Base::Later } else { Base::None }
+}
+
+/// Marks the base of a change as used where the book that built on it was restored from a later
+/// checkpoint than the base. Else the base would look as if another book, or a change that comes once
+/// more, could build on it.
+fn use_base<V: Value>(
+    whole: &mut HashMap<Arc<[u8]>, Entry<Whole>>,
+    key: &mut Vec<u8>,
+    place: Place,
+    message: &OrderBook<V>,
+) {
+    for name in [&message.instrument[..], place.symbol] {
+        write_key(key, &[], name);
+        let Some(entry) = whole.get_mut(&key[..]) else { continue };
+        let base = &mut entry.content;
+        let is_usable = base.base.is_some() && base.is_fresh && base.fits(message);
+        if is_usable && entry.restored.is_none_or(|restored| place.offset > Some(restored)) {
+            base.is_fresh = false;
+            entry.is_changed = true;
+            return;
+        }
+    }
 }
 
 impl<T> Entry<T> {
