@@ -1,7 +1,7 @@
 """Checkpoints: order books as they are at an offset, on a compacted topic, to go on with later."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 
 from marketprep.assignment import Assignment
-from marketprep.batch import Message
+from marketprep.batch import Headers, Message
 from marketprep.decoder import Decoder
 from marketprep.log_reader import LogReader
 from marketprep.settings import Settings
@@ -24,28 +24,73 @@ _VERSION = 1
 #: How many messages are read again at once.
 _MESSAGES = 500
 
+#: The header of the books of a round: the offset that the end of the round will tell, as text.
+_ROUND = "round"
+
+#: The header of the end of a round: the number of books that are saved by then, as text.
+_BOOKS = "books"
+
 #: Decodes messages of a partition with a decoder, somewhere else than in the event loop.
 Replay = Callable[[Decoder, Sequence[ConsumerRecord]], Any]
 
 
 @dataclass
 class _Saved:
-    """The newest checkpoints of a partition."""
+    """The newest checkpoints of a partition that belong to whole rounds."""
 
     #: The offset of the first message that they do not know; None if there are none.
     next_offset: int | None = None
     contents: dict[str, bytes] = field(default_factory=dict)
+    #: What a round that has no end yet has written; None is a book that is saved no more.
+    begun: dict[str, bytes | None] = field(default_factory=dict)
+    #: How many books there were at the last end of a round; None if it does not say so.
+    count: int | None = None
+
+    def add(self, name: str, content: bytes | None, headers: Mapping[str, bytes | None]) -> None:
+        """Adds a checkpoint. One that names no round is of another program, and counts at once."""
+        self.begun[name] = content
+        if _ROUND not in headers:
+            self._take_over({name: self.begun.pop(name)})
+
+    def end_round(self, next_offset: int | None, count: int | None) -> None:
+        """Takes over what came since the last end of a round."""
+        self.next_offset, self.count = next_offset, count
+        self._take_over(self.begun)
+        self.begun = {}
+
+    def repair(self) -> bool:
+        """Takes over a round without an end if compaction has removed what the round replaces.
+
+        Returns whether it did.
+        """
+        if self.count is None:
+            is_missing = any(name not in self.contents for name in self.begun)
+        else:
+            is_missing = len(self.contents) < self.count
+        if is_missing:
+            self.end_round(self.next_offset, self.count)
+        return is_missing
+
+    def _take_over(self, changes: Mapping[str, bytes | None]) -> None:
+        for name, content in changes.items():
+            if content is None:
+                self.contents.pop(name, None)
+            else:
+                self.contents[name] = content
 
 
 class Checkpoints:
     """Those of a partition of a lane.
 
     A message with the group id and the name of a book as its key has that book, as it was after
-    the message of the offset that stands in it. A round saves all books of the partition that have
-    changed since the last one; its last message, which has no name in its key, tells the offset
-    from where messages are to be read again. A book that was dropped has a message without value,
-    upon which compaction removes its checkpoints. So of an interrupted round nothing is believed
-    that it does not say itself.
+    the message of the offset that stands in it. Without a value, the book is saved no more. A round
+    saves all books of the partition that have changed since the last one; its last message, the
+    mark, which has no name in its key, has the offset from where messages are to be read again.
+
+    An interrupted round has no mark and is ignored: books build on each other, so a book of it
+    beside one that it does not have would go on from a state that never was. The next round
+    replaces all of it. Only where compaction has removed what it replaces, its books are restored:
+    each ignores messages up to its own offset.
     """
 
     def __init__(self, assignment: Assignment, settings: Settings, partition: int) -> None:
@@ -57,6 +102,10 @@ class Checkpoints:
         self._last_round = time.monotonic()
         self._mark_offset: int | None = None
         self._is_cold = True
+        #: The names of all books that the topic has.
+        self._names: set[str] = set()
+        #: What the next round must write anew, as an interrupted one has written something else.
+        self._replaced: dict[str, bytes | None] = {}
 
     @property
     def are_kept(self) -> bool:
@@ -72,33 +121,47 @@ class Checkpoints:
         self._last_round = time.monotonic()
         if not self.are_kept or self._mark_offset == next_offset:
             return []
-        books = [self._message(name, content) for name, content in decoder.checkpoints()]
-        return [*books, self._mark(next_offset)]
+        books = self._replaced | dict(decoder.checkpoints())
+        self._replaced = {}
+        self._names.update(books)
+        self._names.difference_update(name for name, content in books.items() if content is None)
+        return self._round(books, next_offset)
 
     def forget(self) -> Decoder:
         """A decoder without books, where what is read does not go on from what was."""
         self._is_cold = self.are_kept
         self._mark_offset = None
+        self._replaced = {}
         return Decoder(self._assignment.kind, self._settings)
 
     def beginning(self, position: int) -> list[Message]:
         """Where books start cold, from where messages are to be read after a crash.
 
-        It must be saved before anything that is read from there is committed.
+        It must be saved before anything that is read from there is committed. Books of before are
+        removed: their offsets may mean other messages by now.
         """
         is_cold, self._is_cold = self._is_cold, False
-        return [self._mark(position)] if is_cold else []
+        if not is_cold:
+            return []
+        removed = dict.fromkeys(sorted(self._names))
+        self._names.clear()
+        return self._round(removed, position)
+
+    def _round(self, books: Mapping[str, bytes | None], next_offset: int) -> list[Message]:
+        headers = [(_ROUND, b"%d" % next_offset)]
+        messages = [self._message(name, content, headers) for name, content in books.items()]
+        return [*messages, self._mark(next_offset)]
 
     def _mark(self, next_offset: int) -> Message:
         """The end of a round. Where no book is kept it saves reading again what changes none."""
         self._mark_offset = next_offset
-        return self._message(None, orjson.dumps({"version": _VERSION, "next_offset": next_offset}))
+        mark = orjson.dumps({"version": _VERSION, "next_offset": next_offset})
+        return self._message(None, mark, [(_BOOKS, b"%d" % len(self._names))])
 
-    def _message(self, name: str | None, content: bytes | None) -> Message:
-        """A checkpoint; without content it removes the earlier one of its name."""
+    def _message(self, name: str | None, content: bytes | None, headers: Headers) -> Message:
         key = orjson.dumps([self._group_id, name])
         topic = self._assignment.checkpoints or ""
-        return Message(topic, self._partition, key, content, None, is_compressed=True)
+        return Message(topic, self._partition, key, content, None, headers, is_compressed=True)
 
     async def restore(self, committed: int | None, replay: Replay) -> Decoder:
         """A decoder that is as one was when the committed offset was reached.
@@ -106,16 +169,15 @@ class Checkpoints:
         What cannot be restored is told, and starts cold.
         """
         decoder = self.forget()
-        if not self.are_kept or committed is None:
-            return decoder
-        async with LogReader.open(self._settings) as reader:
-            await self._restore(reader, committed, decoder, replay)
+        if self.are_kept:
+            async with LogReader.open(self._settings) as reader:
+                await self._restore(reader, committed, decoder, replay)
         return decoder
 
     async def _restore(
         self,
         reader: LogReader,
-        committed: int,
+        committed: int | None,
         decoder: Decoder,
         replay: Replay,
     ) -> None:
@@ -128,6 +190,9 @@ class Checkpoints:
             offset=committed,
         )
         saved = await self._read(reader, log)
+        self._names = {*saved.contents, *saved.begun}
+        if committed is None:
+            return
         if saved.next_offset is None:
             log.info("books start cold: there are no checkpoints")
             return
@@ -138,6 +203,11 @@ class Checkpoints:
             )
             return
         self._is_cold = False
+        if saved.begun and saved.repair():
+            log.warning(
+                "checkpoints of an interrupted round are used: older ones are there no more"
+            )
+        self._replaced = {name: saved.contents.get(name) for name in saved.begun}
         restored = 0
         for name, content in saved.contents.items():
             try:
@@ -167,7 +237,10 @@ class Checkpoints:
         )
 
     async def _read(self, reader: LogReader, log: Any) -> _Saved:  # noqa: ANN401 - structlog's
-        """The newest checkpoints of a partition, and where its last whole round ended."""
+        """The newest checkpoints of a partition, and where its last whole round ended.
+
+        A mark of a version that is not known ends a round as well.
+        """
         saved = _Saved()
         place = TopicPartition(self._assignment.checkpoints or "", self._partition)
         first, end = await reader.bounds(place)
@@ -175,14 +248,12 @@ class Checkpoints:
             async for records in batches:
                 for record in records:
                     name = self._name(record.key)
-                    if name is None:
-                        continue
-                    if record.value is None:
-                        saved.contents.pop(name, None)
-                    elif name:
-                        saved.contents[name] = record.value
-                    else:
-                        saved.next_offset = self._next_offset(record.value, log)
+                    headers = dict(record.headers)
+                    if name:
+                        saved.add(name, record.value, headers)
+                    elif name is not None and record.value is not None:
+                        next_offset = self._next_offset(record.value, log)
+                        saved.end_round(next_offset, _count(headers))
         return saved
 
     def _name(self, key: bytes | None) -> str | None:
@@ -206,3 +277,9 @@ class Checkpoints:
             return next_offset
         log.error("checkpoints cannot be used: they are damaged, or of a later version")
         return None
+
+
+def _count(headers: Mapping[str, bytes | None]) -> int | None:
+    """Returns the number of books that the end of a round has in its headers; None without one."""
+    count = headers.get(_BOOKS) or b""
+    return int(count) if count.isdigit() else None

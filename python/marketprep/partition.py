@@ -57,6 +57,8 @@ class Poll:
     size: int = 0
     #: Whether there was as much again to be fetched.
     is_behind: bool = False
+    #: Where books start cold, which must be saved before it is committed.
+    beginning: Sequence[Message] = ()
 
 
 @dataclass(frozen=True)
@@ -247,8 +249,8 @@ class Partition:
             self._go_to(start)
             await self._note_end()
             self.decoder = self._checkpoints.forget()
-            mark = self._checkpoints.beginning(start)
-            await self._queue.put(Poll(start, checkpoints=mark))
+            beginning = self._checkpoints.beginning(start)
+            await self._queue.put(Poll(start, beginning=beginning))
 
     def _go_to(self, offset: int) -> None:
         self._consumer.seek(self.place, offset)
@@ -300,6 +302,7 @@ class Partition:
         long.start()
         await self._delivery.begin()
         polls: list[Poll] = []
+        checkpoints: list[Message] = []
         held = 0
         poll: Poll | None = first
         while poll:
@@ -307,6 +310,11 @@ class Partition:
             if poll.batch:
                 held -= await self._send(batcher, poll.batch)
                 await self._delivery.send(self._dead_letters(poll.rejected))
+            if poll.beginning:
+                checkpoints.clear()  # of books that are forgotten
+                await self._delivery.send(poll.beginning)
+            # of several rounds all are needed: each has only what has changed since the one before
+            checkpoints += poll.checkpoints
             polls.append(replace(poll, rejected=()))
             seconds = (long if poll.is_behind and is_transactional else short).remaining()
             # what is there already need not wait for the next commit
@@ -320,8 +328,6 @@ class Partition:
                     short.start()
         held -= await self._send(batcher, None)
         self._committing = polls[-1].next_offset
-        # of several rounds all are needed: each has only what has changed since the one before
-        checkpoints = [message for poll in polls for message in poll.checkpoints]
         await self._delivery.commit(self._committing, checkpoints)
         self._committed = self._committing
         self._account.change(-held)
