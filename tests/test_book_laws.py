@@ -163,3 +163,48 @@ def test_a_wrong_guess_of_precision_heals(wrong: tuple[str, str]) -> None:
         batch = decoder.decode([kraken("update", [level], checksum_of(book))], [TIME])
     assert decoder.books()[0].quality == "valid"
     assert batch.records
+
+
+def test_a_base_of_another_form_makes_a_crossed_book_a_fresh_one() -> None:
+    def full(number: int) -> bytes:
+        item = {"lastUpdateId": number, "s": "A", "bids": [["5", "1"]], "asks": [["6", "1"]]}
+        return envelope("BINANCE", item)
+
+    def change(number: int, bid: str) -> bytes:
+        item = {"e": "depthUpdate", "s": "A", "U": number, "u": number, "b": [[bid, "1"]], "a": []}
+        return envelope("BINANCE", item)
+
+    decoder = with_row("binance", crossed_grace=3)
+    qualities(decoder, [full(1), change(2, "7"), change(3, "8"), change(4, "8"), full(5)])
+    decoder.decode([change(6, "7")], [TIME])
+    assert decoder.books()[0].quality == "valid"
+
+
+def test_an_empty_book_proves_no_precision() -> None:
+    decoder = Decoder("orderbook")
+    decoder.decode([kraken("snapshot", [], 0)], [TIME])
+    batch = decoder.decode([kraken("update", [("6", "0.5")], zlib.crc32(b"6050000000"))], [TIME])
+    assert decoder.books()[0].quality == "valid"
+    assert batch.counts["kraken"]["odd_gap"] == 0
+
+
+@pytest.mark.parametrize("decimals", [18, 20, 30])
+def test_long_sizes_have_the_same_checksum_in_any_values(decimals: int) -> None:
+    """A level that needs more than 128 bits comes and goes; zeros at the end count all the time."""
+    rng = random.Random(7)  # noqa: S311 - to be reproducible, not secret
+    decoder, book = Decoder("orderbook"), dict[str, str]()
+    for number in range(60):
+        digits = str(rng.randint(10 ** (decimals - 1), 10**decimals - 1))
+        size = f"1.{digits}" if number % 9 == 0 else f"1.{digits[:3]}{'0' * (decimals - 3)}"
+        if number % 9 == 5:
+            size = "0"
+        price = f"{rng.randint(50, 53)}.0"
+        book.pop(price, None)
+        if size != "0":
+            book[price] = size
+        best = sorted(book.items(), key=lambda level: -float(level[0]))
+        text = "".join(f"{price}{size}".replace(".", "") for price, size in best)
+        kind = "snapshot" if number == 0 else "update"
+        decoder.decode([kraken(kind, [(price, size)], zlib.crc32(text.encode()))], [TIME])
+        assert decoder.books()[0].quality == "valid"
+    assert decoder.books()[0].checksums_matched > 50

@@ -231,4 +231,35 @@ def test_a_lower_limit_holds_for_what_is_restored() -> None:
         assert content
         fewer.restore(name, content, FAR)
     assert {book.instrument for book in fewer.books()} == set("6789")
+    batch = fewer.decode([])
+    assert sorted(change.instrument for change in batch.changes) == list("012345")
     assert sum(content is None for _, content in fewer.checkpoints()) == 6
+
+
+def test_what_a_restored_book_ignores_counts_as_an_update() -> None:
+    """Replayed messages that a book knows already do not make it the one updated longest ago."""
+    first = with_max_books(2)
+    values = [snapshot(number) for number in (1, 2, 3, 2, 4)]
+    decode(first, values[:2], 0, 2)
+    first.checkpoints()
+    decode(first, [*values[:2], *values[2:4]], 2, 4)
+    saved = [(name, content) for name, content in first.checkpoints() if content and "2" in name]
+    never_stopped = first
+    decode(never_stopped, values, 4, 5)
+    restored = with_max_books(2)
+    for name, content in saved:
+        assert content
+        restored.restore(name, content, FAR)
+    decode(restored, values, 2, 5)
+    kept = [{book.instrument for book in decoder.books()} for decoder in (never_stopped, restored)]
+    assert kept[0] == kept[1] == {"2", "4"}
+
+
+def test_a_drop_counts_for_the_exchange_of_its_book() -> None:
+    decoder = with_max_books(1)
+    book = {"symbol": "A", "bids": [], "asks": [], "checksum": 0}
+    message = {"channel": "book", "type": "snapshot", "data": [book]}
+    whole = {"region": "ne", "market": "KRAKEN", "symbol": "A", "data": [message]}
+    decoder.decode([snapshot(1)])
+    batch = decoder.decode([json.dumps(whole).encode(), snapshot(2)])
+    assert [batch.counts[name]["odd_dropped"] for name in ("bybit", "kraken")] == [1, 1]

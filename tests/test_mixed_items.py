@@ -163,13 +163,24 @@ def test_a_change_beside_control_messages() -> None:
 def test_changes_are_rejected_together() -> None:
     """Changes build on each other: where one cannot be read, none of its item takes effect."""
     payload = {"asks": [], "bids": [["1", "1"]], "seqId": 1, "prevSeqId": -1}
-    head = {"arg": {"channel": "books", "instId": "A"}, "action": "snapshot"}
+    head = {"arg": {"channel": "books", "instId": "A"}, "action": "update"}
     item = {**head, "data": [payload, {**payload, "bids": [["x", "1"]]}]}
     decoder = Decoder("orderbook")
     batch = decoder.decode([envelope("OKX", item)], [TIME])
     assert [reject.reason for reject in batch.rejects] == ["invalid_number"]
     assert json.loads(batch.rejects[0].value)["data"] == [item]
     assert decoder.books() == []
+
+
+def test_bases_are_independent() -> None:
+    books = [
+        {"symbol": name, "bids": [{"price": price, "qty": 1}], "asks": [], "checksum": 1}
+        for name, price in (("A", 5), ("B", "x"), ("C", 6))
+    ]
+    item = {"channel": "book", "type": "snapshot", "data": books}
+    batch = Decoder("orderbook").decode([envelope("KRAKEN", item)], [TIME])
+    assert [record["highest_bid"] for record in parse(batch.records)] == [5, 6]
+    assert json.loads(batch.rejects[0].value)["data"] == [{**item, "data": books[1:2]}]
 
 
 def test_what_stands_around_is_not_multiplied() -> None:

@@ -124,6 +124,13 @@ pub enum Oddity {
 }
 
 impl Counts {
+    /// Takes back what was counted since, but for what is odd about books that have changed.
+    fn go_back(&mut self, before: &Counts) {
+        let oddities = self.oddities;
+        self.clone_from(before);
+        self.oddities = oddities;
+    }
+
     #[inline(always)]
     pub fn note_if(&mut self, is_so: bool, oddity: Oddity) {
         self.oddities[oddity as usize] += u64::from(is_so);
@@ -173,6 +180,17 @@ pub struct Outcome {
     pub changes: Vec<Change>,
     /// In the order of `ALL`.
     pub counts: [Counts; ALL.len()],
+}
+
+impl Outcome {
+    /// Counts the books that were dropped, by their exchanges, among the changes from a place on.
+    fn count_dropped(&mut self, from: usize) {
+        for change in self.changes[from..].iter().filter(|change| change.reason == Reason::Limit) {
+            if let Some(exchange) = Exchange::find(change.exchange.as_bytes()) {
+                self.counts[exchange].note_if(true, Oddity::Dropped);
+            }
+        }
+    }
 }
 
 /// Decodes batches of one kind; keeps the order books from batch to batch.
@@ -229,7 +247,11 @@ impl Decoder {
     /// Begins a batch whose values come one by one.
     pub fn begin(&mut self) -> Outcome {
         self.items.records.clear();
-        Outcome { now: now(), ..Outcome::default() }
+        let mut outcome = Outcome { now: now(), ..Outcome::default() };
+        let dropped = self.items.books.dropped.drain(..);
+        outcome.changes.extend(dropped.map(|loss| Change::of(loss, 0, Reason::Limit)));
+        outcome.count_dropped(0);
+        outcome
     }
 
     /// Decodes the next value of a batch.
@@ -278,6 +300,7 @@ impl Decoder {
         let now = outcome.now;
         let source = Source { exchange, symbol: &envelope.name, index, input, row, now };
         let before = outcome.counts[exchange].records;
+        let changes_before = outcome.changes.len();
         let is_text = value.is_ascii() || std::str::from_utf8(value).is_ok();
         for (number, item) in self.ranges.iter().enumerate() {
             let counts = &mut outcome.counts[exchange];
@@ -291,7 +314,7 @@ impl Decoder {
                 let decode = || items.decode(part, source, &mut Tally { counts, changes, parts });
                 fault::caught(decode).unwrap_or_else(|found| {
                     fault = Some(found);
-                    outcome.counts[exchange] = kept;
+                    outcome.counts[exchange].go_back(&kept);
                     self.parts.clear();
                     self.items.abandon(before);
                     let rows = &self.rows;
@@ -318,6 +341,7 @@ impl Decoder {
                 reject(&value[item.clone()], error, fault);
             }
         }
+        outcome.count_dropped(changes_before);
         let records = outcome.counts[exchange].records - before;
         if records > 0 {
             let (exchange, timestamp) = (ALL[exchange].name, input.timestamp);

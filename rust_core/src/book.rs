@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 
 use crate::exchange::Exchange;
 use crate::number::Value;
-use crate::order_book::{Form, OrderBook, Sequence};
+use crate::order_book::{Form, OrderBook, Sequence, UNCUT};
 use crate::time::Micros;
 use levels::{Levels, Touch};
 pub use proof::{Checksum, MAX_SCALE};
@@ -150,6 +150,7 @@ pub struct Book {
 impl Book {
     /// A book of which nothing is known yet.
     pub fn new(depth: usize, places: Option<[usize; 2]>) -> Self {
+        let depth = depth.min(UNCUT);
         Book {
             levels: Levels::default(),
             quality: Quality::Warming,
@@ -209,6 +210,7 @@ impl Book {
     pub fn adopt(&mut self, base: &Levels, last: i64) -> Option<Reason> {
         self.levels = base.clone();
         self.last = Some(last);
+        self.crossed = 0;
         self.is_adopted = true;
         self.becomes(Quality::Valid, Reason::Snapshot)
     }

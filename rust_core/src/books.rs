@@ -51,6 +51,8 @@ pub struct Books {
     clock: u64,
     /// Each entry once, and when it was updated, or earlier.
     queue: BinaryHeap<Reverse<(u64, EntryId)>>,
+    /// What was dropped while checkpoints were restored.
+    pub dropped: Vec<Loss>,
     /// Entries that were dropped and whose checkpoints are to be removed.
     removed: Vec<EntryId>,
     /// The entry that a message is taking effect on.
@@ -161,6 +163,7 @@ impl Books {
             count: 0,
             clock: 0,
             queue: BinaryHeap::new(),
+            dropped: Vec::new(),
             removed: Vec::new(),
             at_work: None,
         }
@@ -175,8 +178,6 @@ impl Books {
         places: KnownPlaces,
     ) -> Published<'_> {
         self.clock += 1;
-        #[cfg(test)]
-        crate::fault::strike(&message.instrument);
         let books = &mut self.exchanges[place.exchange];
         let table = match message.form {
             Form::Unsaid | Form::Whole => Table::Whole,
@@ -243,11 +244,12 @@ impl Books {
         self.count = 0; // it may have failed while an entry was being added
         let key = std::mem::take(&mut books.key);
         let loss = match table {
-            Table::Kept => books.kept.get_mut(&key[..]).map(|entry| {
+            Table::Kept => books.kept.get_mut(&key[..]).and_then(|entry| {
                 let (_, instrument) = split_key(&key);
+                let quality = entry.content.quality;
                 entry.content.abandon(places(exchange, instrument));
                 entry.is_changed = true;
-                loss(exchange, &key, Quality::Suspect)
+                (quality != Quality::Suspect).then(|| loss(exchange, &key, Quality::Suspect))
             }),
             Table::Whole => {
                 let id = books.whole.remove_entry(&key[..]);
@@ -340,7 +342,9 @@ impl Books {
             self.count += 1;
             self.queue.push(Reverse((updated, (place, table, key))));
         }
-        while self.drop_oldest().is_some() {}
+        while let Some(loss) = self.drop_oldest() {
+            self.dropped.push(loss);
+        }
         Ok(())
     }
 
@@ -427,6 +431,8 @@ impl OfExchange {
                 Base::Fits(base, last) => adopted = book.adopt(base, last),
             }
         }
+        #[cfg(test)]
+        crate::fault::strike(&message.instrument);
         let published = match book.take(message, &ALL[place.exchange], terms) {
             None => Published::Outdated,
             Some(judgement) => {
@@ -573,13 +579,14 @@ impl<T> Entry<T> {
 
     /// Notes that a message is about to have an effect; whether it may have one.
     fn begins(&mut self, offset: Option<i64>, now: u64) -> bool {
+        self.updated = now; // also what it ignores was once an update
         if let Some(restored) = self.restored {
             if offset.is_some_and(|offset| offset <= restored) {
                 return false;
             }
             self.restored = None;
         }
-        (self.is_changed, self.updated) = (true, now);
+        self.is_changed = true;
         true
     }
 }

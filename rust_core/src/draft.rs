@@ -46,6 +46,9 @@ impl<R: Rules, T: Text> DraftOf<R, T> for OrderBook<T::Value> {
 const MOST: usize = 10_000;
 const FEW: usize = 16;
 
+/// How many drafts most items have: a message and its payload.
+const USUAL: usize = 2;
+
 /// What a draft is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
@@ -66,9 +69,12 @@ pub struct Drafts<D> {
 
 impl<D: Draft> Drafts<D> {
     pub fn clear(&mut self, extended: bool) {
-        self.used = 0;
         self.extended = extended;
         self.all.truncate(FEW); // one item of many is no reason to keep memory for all
+        for (draft, _) in self.all.iter_mut().take(self.used).skip(USUAL) {
+            draft.reset(extended);
+        }
+        self.used = 0;
     }
 
     pub fn is_empty(&self) -> bool {

@@ -170,7 +170,9 @@ impl Items {
         if !is_array && ALL[source.exchange].payload.is_empty() {
             return Err(error);
         }
-        self.apart(item, is_string, source, tally, error)
+        let result = self.apart(item, is_string, source, tally, error);
+        self.wide.release();
+        result
     }
 
     /// Reads the messages of an item apart from each other. What is no message is a control message or
@@ -216,7 +218,7 @@ impl Items {
         let is_bounded =
             around <= MAX_AROUND_BYTES || around.saturating_mul(rejected.len()) <= text.len();
         let has_changes = *kind == Kind::OrderBook
-            && sound.iter().any(|at| wide.order_books.at(*at).form != Form::Whole);
+            && sound.iter().any(|at| wide.order_books.at(*at).form == Form::Delta);
         let messages = u64::from(!sound.is_empty()) + sorts.iter().sum::<u64>();
         if messages == 0 || !is_bounded || (has_changes && !rejected.is_empty()) {
             return Err(error);
@@ -235,7 +237,6 @@ impl Items {
                 Kind::OrderBook => publish_order_books(Some(&sound), source, &mut sink),
             }
         }
-        self.wide.release();
         Ok(())
     }
 
@@ -487,7 +488,6 @@ fn publish_order_books<V: Decimal>(
     let publish = |message: &mut OrderBook<V>| {
         publish(message, source, books, records, tally, &mut held);
         while let Some(loss) = books.drop_oldest() {
-            tally.counts.note_if(true, Oddity::Dropped);
             tally.changes.push(Change::of(loss, source.index, Reason::Limit));
         }
         Ok(())

@@ -48,7 +48,7 @@ fn number() -> impl Strategy<Value = String> {
         1 => (1usize..80_000).prop_map(|zeros| format!("1.{}", "0".repeat(zeros))),
         1 => (1u32..200_000).prop_map(|exponent| format!("0e-{exponent}")),
         1 => (1u32..400).prop_map(|exponent| format!("1e-{exponent}")),
-        1 => (19usize..300).prop_map(move |count| digits(count)),
+        1 => (19usize..300).prop_map(digits),
         1 => (19usize..300).prop_map(move |count| format!("1.{}", digits(count))),
     ]
 }
@@ -152,12 +152,15 @@ proptest! {
     }
 }
 
+/// Prices and sizes.
+type Changes = Vec<(String, String)>;
+
 /// Reading goes over a text up to six times; a change moves at most a chunk and what a search visits.
 const STEPS_A_BYTE: usize = 8;
 const STEPS: usize = 1_000;
 
 /// A small message: nothing, a level anywhere, or one that usual values do not hold, put or removed.
-fn change() -> impl Strategy<Value = (Vec<(String, String)>, Vec<(String, String)>)> {
+fn change() -> impl Strategy<Value = (Changes, Changes)> {
     let level = (0u32..3_500, 0u32..2).prop_map(|(p, s)| (p.to_string(), s.to_string()));
     let wide =
         (0u32..9, 0u32..2).prop_map(|(p, s)| (format!("{p}.{}", "3".repeat(30)), s.to_string()));
@@ -209,7 +212,13 @@ fn a_fault_costs_one_item() {
     assert!(reject.value.windows(struck.len()).any(|part| part == STRUCK));
     let counts = counts(&outcome, "bybit");
     assert_eq!((counts.items, counts.decoded, counts.records, counts.rejected), (4, 2, 2, 2));
-    assert_eq!(decoder.records().iter().filter(|byte| **byte == b'\n').count(), 2);
+    assert_eq!(decoder.records().split(|byte| *byte == b'\n').count(), 3);
+    let changes: Vec<_> = outcome.changes.iter().map(|change| &change.instrument[..]).collect();
+    assert_eq!(changes, ["A", struck]);
+    assert_eq!(outcome.changes[1].quality.name(), "suspect");
+    assert_eq!(outcome.changes[1].reason.name(), "internal");
+    let again = decode(&mut decoder, &envelope("BYBIT", &items[1..2]));
+    assert!(again.changes.is_empty(), "it is suspect already");
 }
 
 #[test]

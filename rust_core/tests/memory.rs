@@ -70,6 +70,7 @@ fn envelope(market: &str, symbol: &str, items: &str) -> String {
 }
 
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "all of their combinations are cases")]
 struct Message {
     /// Which of the messages below.
     form: usize,
@@ -199,4 +200,38 @@ fn ever_more_instruments() {
     assert!(peak < first, "{peak} beside {first}");
     let (_, checkpoints, _) = measured(|| decoder.checkpoints());
     assert!(checkpoints < 1_000 * 4_096, "{checkpoints}");
+}
+
+/// A long item leaves nothing behind once others have followed, whether it was rejected or not.
+#[test]
+fn nothing_is_retained() {
+    let _turn = TURN.lock().unwrap();
+    let level = r#"["1e390","1e399"],"#.repeat(90_000);
+    let level = level.trim_end_matches(',');
+    let long = format!(r#"[["1","1"]{}]"#, r#",["1","1"]"#.repeat(60_000));
+    let payload = format!(r#"{{"asks":[],"bids":{long}}}"#);
+    let payloads = vec![payload; 15].join(",");
+    let items = [
+        format!(r#"{{"result":[{{"lastUpdateId":3,"s":"A","bids":[{level}]}}]}}"#),
+        format!(r#"{{"channel":"spot.order_book","result":{{"bids":[{level}],"asks":[]}}}}"#),
+        format!(r#"{{"channel":"spot.order_book","result":[{payloads}]}}"#),
+    ];
+    for item in items {
+        let mut decoder = decoder(Kind::OrderBook, false, 10_000);
+        let small = envelope("GATEIO", "A", r#"{"result":{"bids":[],"asks":[]}}"#);
+        let decode_small = |decoder: &mut Decoder| {
+            for _ in 0..3 {
+                decode(decoder, &small);
+            }
+            decoder.take_records();
+        };
+        decode_small(&mut decoder);
+        let value = envelope("GATEIO", "A", &format!("{item:?}"));
+        let ((), _, held) = measured(|| {
+            drop(decode(&mut decoder, &value));
+            decode_small(&mut decoder);
+        });
+        // a text of up to a megabyte is kept for the next one
+        assert!(held < 2 << 20, "{held} bytes of {}", value.len());
+    }
 }

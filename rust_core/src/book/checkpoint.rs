@@ -87,7 +87,9 @@ pub fn seal(name: &str, content: &impl Serialize) -> Vec<u8> {
 
 fn checksum(parts: &[&str]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
-    parts.iter().for_each(|part| hasher.update(part.as_bytes()));
+    for part in parts {
+        hasher.update(part.as_bytes());
+    }
     hasher.finalize()
 }
 

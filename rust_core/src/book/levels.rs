@@ -95,16 +95,19 @@ impl Levels {
         if self.touch() != Touch::Crossed {
             return;
         }
-        let best_bid = best_of(&message.bids.levels, true);
-        let best_ask = best_of(&message.asks.levels, false);
+        let (new_bids, new_asks) = (&message.bids.levels, &message.asks.levels);
         match self {
             Levels::Usual(bids, asks) => {
-                asks.drop_up_to(best_bid.and_then(V::as_usual));
-                bids.drop_up_to(best_ask.and_then(V::as_usual));
+                let (bid, ask) =
+                    (bids.best_of(new_bids, V::as_usual), asks.best_of(new_asks, V::as_usual));
+                asks.drop_up_to(bid);
+                bids.drop_up_to(ask);
             }
             Levels::Wide(bids, asks) => {
-                asks.drop_up_to(best_bid.map(V::widened));
-                bids.drop_up_to(best_ask.map(V::widened));
+                let widened = |value: &V| Some(value.widened());
+                let (bid, ask) = (bids.best_of(new_bids, widened), asks.best_of(new_asks, widened));
+                asks.drop_up_to(bid);
+                bids.drop_up_to(ask);
             }
         }
     }
@@ -166,12 +169,6 @@ impl Levels {
             *self = Levels::Wide(bids.widened(), asks.widened());
         }
     }
-}
-
-/// The best price at which levels that are not removed stand.
-fn best_of<V: Value>(levels: &[Level<V>], highest: bool) -> Option<&V> {
-    let prices = levels.iter().filter(|level| level.size.is_positive()).map(|level| &level.price);
-    if highest { prices.max() } else { prices.min() }
 }
 
 /// Up to this number of changes is made one by one.
@@ -242,6 +239,7 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
         self.near.clear();
         self.far.clear();
         self.far_count = 0;
+        self.near.shrink_to(2 * levels.len());
         for level in levels.iter().rev() {
             self.near.push(Level { price: convert(&level.price)?, size: convert(&level.size)? });
         }
@@ -347,8 +345,12 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
             (true, true) => {
                 chunk.remove(at);
                 self.far_count -= 1;
+                let is_short = chunk.len() < CHUNK / 4;
                 if chunk.is_empty() {
                     self.far.remove(place);
+                } else if is_short && place > 0 && self.far[place - 1].len() < CHUNK / 2 {
+                    let chunk = self.far.remove(place);
+                    self.far[place - 1].extend(chunk);
                 }
             }
             (true, false) => chunk[at].size = level.size,
@@ -358,6 +360,7 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
                 self.far_count += 1;
                 if chunk.len() > 2 * CHUNK {
                     let better = chunk.split_off(CHUNK);
+                    chunk.shrink_to_fit();
                     self.far.insert(place + 1, better);
                 }
             }
@@ -449,6 +452,25 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
         self.near.last().map(|level| &level.price)
     }
 
+    /// Whether a level stands at this price.
+    fn has(&self, price: &V) -> bool {
+        let is_worse = |level: &Level<V>| Self::is_worse(level, price);
+        let best_is_worse = |chunk: &Vec<Level<V>>| chunk.last().is_some_and(is_worse);
+        let chunk = self.far.get(self.far.partition_point(best_is_worse)).unwrap_or(&self.near);
+        chunk.get(chunk.partition_point(is_worse)).is_some_and(|level| level.price == *price)
+    }
+
+    /// The best price of a message at which a level stands here.
+    fn best_of<From>(
+        &self,
+        levels: &[Level<From>],
+        convert: impl Fn(&From) -> Option<V>,
+    ) -> Option<V> {
+        let prices = levels.iter().filter_map(|level| convert(&level.price));
+        let prices = prices.filter(|price| self.has(price));
+        if HIGHEST { prices.max() } else { prices.min() }
+    }
+
     /// Removes the levels that are as good as this price or better.
     fn drop_up_to(&mut self, price: Option<V>) {
         let Some(price) = price else { return };
@@ -499,12 +521,11 @@ impl<'k, V> Iterator for BestFirst<'k, V> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let level = match self.now.next_back() {
-            Some(level) => level,
-            None => {
-                self.now = self.far.next_back()?.iter();
-                self.now.next_back()?
-            }
+        let level = if let Some(level) = self.now.next_back() {
+            level
+        } else {
+            self.now = self.far.next_back()?.iter();
+            self.now.next_back()?
         };
         self.left -= 1;
         Some(level)

@@ -136,10 +136,28 @@ impl Proof {
     /// Whether a book has this checksum.
     pub fn verify(&mut self, checksum: Checksum, levels: &Levels, sent: i64) -> Verdict {
         let touched = std::mem::take(&mut self.touched);
+        if checksum == Checksum::Kraken
+            && let Some(best) = best_as_usual(levels)
+        {
+            self.touched = [true; 2]; // the texts are not those of the next usual book
+            return self.verify_levels(checksum, &best, [true; 2], sent);
+        }
+        self.verify_levels(checksum, levels, touched, sent)
+    }
+
+    fn verify_levels(
+        &mut self,
+        checksum: Checksum,
+        levels: &Levels,
+        touched: [bool; 2],
+        sent: i64,
+    ) -> Verdict {
         if self.matches(checksum, levels, touched, sent)
             || (!self.is_given && self.matches_otherwise(checksum, levels, sent))
         {
-            self.proven_places = Some(self.places);
+            if levels.counts() != [0; 2] {
+                self.proven_places = Some(self.places); // of which an empty book shows nothing
+            }
             self.failed = 0;
             return Verdict::Match;
         }
@@ -178,17 +196,18 @@ impl Proof {
     #[cold]
     fn matches_otherwise(&mut self, checksum: Checksum, levels: &Levels, sent: i64) -> bool {
         let learned = self.places;
-        let others = match checksum {
-            Checksum::Kraken => {
-                let shown = shown_places(levels);
-                let mixed = [[learned[0], shown[1]], [shown[0], learned[1]]];
-                [self.proven_places, Some(shown), Some(mixed[0]), Some(mixed[1])]
+        let proven = self.proven_places;
+        let mut others = vec![proven.unwrap_or(learned)];
+        // numbers of OKX come as text, so they are as they were sent, or all padded
+        if checksum == Checksum::Kraken {
+            let shown = shown_places(levels);
+            others.push(shown);
+            for known in [Some(learned), proven].into_iter().flatten() {
+                others.extend([[known[0], shown[1]], [shown[0], known[1]]]);
             }
-            // its numbers come as text, so they are as they were sent, or all padded
-            Checksum::Okx => [self.proven_places, None, None, None],
-        };
+        }
         let mut tried = vec![learned];
-        for places in others.into_iter().flatten() {
+        for places in others {
             if tried.contains(&places) {
                 continue;
             }
@@ -259,6 +278,7 @@ impl Proof {
                 let exponent = V::PLACES - places.min(V::PLACES);
                 let unit = V::power_of_ten(exponent).unwrap_or_else(V::one);
                 text += &(value.clone() / unit).to_string();
+                text += &"0".repeat(places.saturating_sub(V::PLACES));
             }
         }
         text.into_bytes()
@@ -389,7 +409,7 @@ impl Line {
 
 /// A number of so many decimals as a whole number, if 64 bits hold it.
 fn without_point(value: Usual, places: usize) -> Option<u64> {
-    let exponent = Usual::PLACES - places.min(Usual::PLACES);
+    let exponent = Usual::PLACES.checked_sub(places)?;
     POWERS_OF_TEN[exponent].divide(value.unsigned_abs()).map(|(number, _)| number)
 }
 
@@ -412,12 +432,28 @@ fn best<V: Value, const HIGHEST: bool>(side: &Kept<V, HIGHEST>) -> Vec<&Level<V>
 fn shown_places(levels: &Levels) -> [usize; 2] {
     fn of<V: Decimal>(bids: &Kept<V, true>, asks: &Kept<V, false>) -> [usize; 2] {
         let levels = best(bids).into_iter().chain(best(asks));
-        levels.fold([0; 2], |places, level| most(places, [level.price.scale(), level.size.scale()]))
+        let scale = |value: &V| value.scale().min(MAX_SCALE);
+        levels.fold([0; 2], |places, level| most(places, [scale(&level.price), scale(&level.size)]))
     }
     match levels {
         Levels::Usual(bids, asks) => of(bids, asks),
         Levels::Wide(bids, asks) => of(bids, asks),
     }
+}
+
+/// The best levels of a wide book in usual values, if these hold them: they do in almost all books,
+/// and their checksums take a small part of the time.
+fn best_as_usual(levels: &Levels) -> Option<Levels> {
+    fn usual<V: Value, const HIGHEST: bool>(
+        side: &Kept<V, HIGHEST>,
+    ) -> Option<Kept<Usual, HIGHEST>> {
+        let usual = |level: &Level<V>| {
+            Some(Level { price: level.price.as_usual()?, size: level.size.as_usual()? })
+        };
+        Kept::restored(best(side).into_iter().map(usual).collect::<Option<_>>()?)
+    }
+    let Levels::Wide(bids, asks) = levels else { return None };
+    Some(Levels::Usual(usual(bids)?, usual(asks)?))
 }
 
 fn most(one: [usize; 2], other: [usize; 2]) -> [usize; 2] {
