@@ -258,9 +258,10 @@ impl Decoder {
         let exchange = Exchange::find(&envelope.market).ok_or((Error::Market, None))?;
         let row = self.rows[exchange].as_ref().ok_or((Error::Market, Some(exchange)))?;
         let region = envelope.region.as_deref().and_then(region).unwrap_or(&row.region);
-        self.items.records.begin(region, &envelope.market, envelope.symbol);
+        self.items.records.begin(region, &envelope.market, &envelope.symbol);
         let now = outcome.now;
-        let source = Source { exchange, symbol: &envelope.name, index, input, row, now };
+        let (symbol, has_escapes) = (&envelope.name[..], envelope.has_escapes);
+        let source = Source { exchange, symbol, has_escapes, index, input, row, now };
         let before = outcome.counts[exchange].records;
         let is_text = value.is_ascii() || std::str::from_utf8(value).is_ok();
         for (number, item) in self.ranges.iter().enumerate() {

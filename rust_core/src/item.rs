@@ -1,5 +1,7 @@
 //! One item: read in the first way that succeeds, and what becomes of it.
 
+use memchr::memchr;
+
 use crate::batch::{Change, Counts, Input, Kind, Oddity, Row};
 use crate::book::Quality;
 use crate::book::levels::Touch;
@@ -10,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::exchange::{ALL, SPELLINGS, Spelling};
 use crate::json::Reader;
 use crate::json::block::Block;
-use crate::json::string::{simplify, unescape};
+use crate::json::string::{closing_quote, simplify, unescape};
 use crate::json::text::{Compact, Escaped, Long, Plain};
 use crate::layout::Layout;
 use crate::number::{Usual, Wide};
@@ -28,6 +30,7 @@ pub struct Items {
     usual: Scratch<Usual>,
     wide: Scratch<Wide>,
     text: Vec<u8>,
+    simple: Vec<u8>,
 }
 
 /// Memory that is used again for each item.
@@ -44,6 +47,8 @@ struct Scratch<V> {
 pub struct Source<'a> {
     pub exchange: usize,
     pub symbol: &'a [u8],
+    /// Whether an item of the envelope may have escapes: see `Envelope`.
+    pub has_escapes: bool,
     /// The Kafka value: which of the batch it is, and itself.
     pub index: usize,
     pub input: Input<'a>,
@@ -73,13 +78,23 @@ impl Items {
             usual: Scratch::default(),
             wide: Scratch::default(),
             text: Vec::new(),
+            simple: Vec::new(),
         }
     }
 
     /// Decodes one item: as it stands; if that fails, its text unescaped; if a number does not
     /// fit, with wider ones; and what is no message of this kind may be a control message.
+    ///
+    /// Nothing behind this function decodes escapes of ASCII characters, except in names: an item
+    /// that has such escapes is read from its simplified text alone.
     pub fn decode(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
         match item.exactly() {
+            text @ [b'"', inside @ .., b'"']
+                if source.has_escapes
+                    && closing_quote(text).is_some_and(|closing| closing.has_other_escapes) =>
+            {
+                self.unescaped(inside, source, tally)
+            }
             [b'"', inside @ .., b'"'] => match self.escaped(item, source, tally) {
                 Err(_) => self.unescaped(inside, source, tally),
                 done => done,
@@ -112,15 +127,24 @@ impl Items {
     }
 
     fn plain(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
-        match self.of_any_length(item, source, tally) {
-            Err(Error::Escape) => {
-                let text = simplify(item.exactly())?;
-                let item = Part { bytes: &text, length: text.len() };
-                let result = self.of_any_length(item, source, tally);
-                result.or_else(|error| count_control(item, source, tally, error))
-            }
-            result => result.or_else(|error| count_control(item, source, tally, error)),
+        if source.has_escapes && memchr(b'\\', item.exactly()).is_some() {
+            return self.simplified(item, source, tally);
         }
+        let result = self.of_any_length(item, source, tally);
+        result.or_else(|error| count_control(item, source, tally, error))
+    }
+
+    fn simplified(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
+        let mut text = std::mem::take(&mut self.simple);
+        text.clear();
+        simplify(item.exactly(), &mut text);
+        let length = text.len();
+        text.extend_from_slice(&[b' '; SLACK]);
+        let simple = Part { bytes: &text, length };
+        let result = self.of_any_length(simple, source, tally);
+        let result = result.or_else(|error| count_control(simple, source, tally, error));
+        self.simple = text;
+        result
     }
 
     fn of_any_length(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
