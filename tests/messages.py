@@ -124,12 +124,17 @@ def _two_sided(
     return {asks: _levels(level), bids: _levels(level)}
 
 
+def _in_an_answer(message: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
+    """A message of Bithumb, or an answer with that as its payload."""
+    return st.one_of(message, message.map(lambda payload: {"status": "0000", "data": payload}))
+
+
 _named = _members("price", "qty")
 
 #: Messages that are whole books.
 WHOLE_BOOKS: dict[str, st.SearchStrategy[Json]] = {
     "upbit": _upbit_books,
-    "bithumb": _upbit_books,
+    "bithumb": _in_an_answer(_upbit_books),
     "coinone": st.one_of(
         _wrapped("data", {**_two_sided(_named), "timestamp": time}, channel="ORDERBOOK"),
         _wrapped("d", {**_two_sided(_members("p", "q"), "a", "b"), "t": time}, c="ORDERBOOK"),
@@ -214,7 +219,7 @@ _upbit_tickers = st.one_of(
 #: Ticker messages, whole and flattened.
 TICKERS: dict[str, st.SearchStrategy[Json]] = {
     "upbit": _upbit_tickers,
-    "bithumb": _upbit_tickers,
+    "bithumb": _in_an_answer(_upbit_tickers),
     "coinone": st.one_of(
         _wrapped("data", _ticker(_COINONE, timestamp=time), channel="TICKER"),
         st.fixed_dictionaries(_ticker(_COINONE, timestamp=time)),

@@ -18,9 +18,7 @@ from messages import KEPT_BOOKS, TICKERS, WHOLE_BOOKS, Json, write
 
 KAFKA_TIME = 1_790_000_000_123
 USUAL = load_settings()
-EXTENDED = USUAL.model_copy(
-    update={"output": USUAL.output.model_copy(update={"extended": True})}
-)
+EXTENDED = USUAL.model_copy(update={"output": USUAL.output.model_copy(update={"extended": True})})
 
 _SYMBOL = re.compile(rb'"coin_symbol":("(?:[^"\\]|\\.)*")')
 

@@ -184,8 +184,7 @@ fn looks_compact(text: &[u8]) -> bool {
 
 /// Counts an item that is no message of its kind as a control message, if it is one.
 fn count_control(item: Part, source: Source, tally: &mut Tally, error: Error) -> Result<()> {
-    let classify = ALL[source.exchange].control;
-    let control = control::control(item.exactly(), classify).ok_or(error)?;
+    let control = control::control(item.exactly(), &ALL[source.exchange]).ok_or(error)?;
     tally.counts.control[control as usize] += 1;
     Ok(())
 }
