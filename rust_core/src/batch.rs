@@ -260,8 +260,7 @@ impl Decoder {
         let region = envelope.region.as_deref().and_then(region).unwrap_or(&row.region);
         self.items.records.begin(region, &envelope.market, &envelope.symbol);
         let now = outcome.now;
-        let (symbol, has_escapes) = (&envelope.name[..], envelope.has_escapes);
-        let source = Source { exchange, symbol, has_escapes, index, input, row, now };
+        let source = Source { exchange, symbol: &envelope.name, index, input, row, now };
         let before = outcome.counts[exchange].records;
         let is_text = value.is_ascii() || std::str::from_utf8(value).is_ok();
         for (number, item) in self.ranges.iter().enumerate() {
@@ -270,6 +269,7 @@ impl Decoder {
             let decoded = if is_text || std::str::from_utf8(&value[item.clone()]).is_ok() {
                 self.items.decode(
                     Part { bytes: &value[item.start..], length: item.len() },
+                    envelope.escaped.binary_search(&number).is_ok(),
                     source,
                     &mut Tally { counts, changes: &mut outcome.changes },
                 )

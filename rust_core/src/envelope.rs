@@ -24,8 +24,9 @@ pub struct Envelope<'a> {
     pub name: Cow<'a, [u8]>,
     /// Where in the value the array `data` stands, brackets included.
     pub data: Range<usize>,
-    /// Whether an item may have escapes, other than those of the quotes of an item that is a string.
-    pub has_escapes: bool,
+    /// The items, by their index in ascending order, that have escapes other than those of the quotes
+    /// in an item that is a string.
+    pub escaped: Vec<usize>,
 }
 
 impl<'a> Envelope<'a> {
@@ -55,7 +56,7 @@ impl<'a> Envelope<'a> {
         if name.len() > MOST_SYMBOL_BYTES {
             return Err(Error::Envelope);
         }
-        let (data, has_escapes) = data;
+        let (data, escaped) = data;
         Ok(Envelope {
             region: region.map(decoded).transpose()?,
             market: decoded(market)?,
@@ -65,7 +66,7 @@ impl<'a> Envelope<'a> {
             },
             name,
             data,
-            has_escapes,
+            escaped,
         })
     }
 
@@ -122,16 +123,16 @@ fn decoded_key<'k>(key: &'k [u8], memory: &'k mut Vec<u8>) -> &'k [u8] {
     if unescape(key, memory).is_ok() { memory } else { key }
 }
 
-/// Notes where each element of an array stands; where the array itself stands, and whether an
-/// element may have escapes.
+/// Notes where each element of an array stands; where the array itself stands, and which of its
+/// elements have escapes.
 fn split_array(
     value: &[u8],
     reader: &mut Reader<Plain>,
     items: &mut Vec<Range<usize>>,
-) -> Result<(Range<usize>, bool)> {
+) -> Result<(Range<usize>, Vec<usize>)> {
     let at = |reader: &Reader<Plain>| value.len() - reader.rest().len();
     let start = at(reader);
-    let mut has_escapes = false;
+    let mut escaped = Vec::new();
     let mut more = reader.open_array()?;
     while more {
         if items.len() == MOST_ITEMS {
@@ -139,19 +140,22 @@ fn split_array(
         }
         let item = at(reader);
         let rest = reader.rest();
-        if rest.first() == Some(&b'"') {
+        let has_escapes = if rest.first() == Some(&b'"') {
             let closing = closing_quote(rest).ok_or(Error::Syntax)?;
-            has_escapes |= closing.has_other_escapes;
             *reader = Reader::new(&rest[closing.quote + 1..]);
             items.push(item..at(reader));
+            closing.has_other_escapes
         } else {
             let text = reader.skipped_at_any_depth()?;
-            has_escapes = has_escapes || memchr(b'\\', text).is_some();
             items.push(item..item + text.len());
+            memchr(b'\\', text).is_some()
+        };
+        if has_escapes {
+            escaped.push(items.len() - 1);
         }
         more = reader.next_element()?;
     }
-    Ok((start..at(reader), has_escapes))
+    Ok((start..at(reader), escaped))
 }
 
 /// Returns a JSON string's text, without its quotes, in which only what must be is escaped.

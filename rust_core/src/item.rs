@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::exchange::{ALL, SPELLINGS, Spelling};
 use crate::json::Reader;
 use crate::json::block::Block;
-use crate::json::string::{closing_quote, simplify, unescape};
+use crate::json::string::{simplify, unescape};
 use crate::json::text::{Compact, Escaped, Long, Plain};
 use crate::layout::Layout;
 use crate::number::{Usual, Wide};
@@ -47,8 +47,6 @@ struct Scratch<V> {
 pub struct Source<'a> {
     pub exchange: usize,
     pub symbol: &'a [u8],
-    /// Whether an item of the envelope may have escapes: see `Envelope`.
-    pub has_escapes: bool,
     /// The Kafka value: which of the batch it is, and itself.
     pub index: usize,
     pub input: Input<'a>,
@@ -86,20 +84,24 @@ impl Items {
     /// fit, with wider ones; and what is no message of this kind may be a control message.
     ///
     /// Nothing behind this function decodes escapes of ASCII characters, except in names: an item
-    /// that has such escapes is read from its simplified text alone.
-    pub fn decode(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
+    /// that has such escapes is read from its simplified text alone. `has_escapes` is that of the
+    /// envelope.
+    pub fn decode(
+        &mut self,
+        item: Part,
+        has_escapes: bool,
+        source: Source,
+        tally: &mut Tally,
+    ) -> Result<()> {
         match item.exactly() {
-            text @ [b'"', inside @ .., b'"']
-                if source.has_escapes
-                    && closing_quote(text).is_some_and(|closing| closing.has_other_escapes) =>
-            {
-                self.unescaped(inside, source, tally)
+            [b'"', inside @ .., b'"'] if has_escapes => {
+                self.unescaped(inside, has_escapes, source, tally)
             }
             [b'"', inside @ .., b'"'] => match self.escaped(item, source, tally) {
-                Err(_) => self.unescaped(inside, source, tally),
+                Err(_) => self.unescaped(inside, has_escapes, source, tally),
                 done => done,
             },
-            [b'{' | b'[', ..] => self.plain(item, source, tally),
+            [b'{' | b'[', ..] => self.plain(item, has_escapes, source, tally),
             _ => Err(Error::Syntax),
         }
     }
@@ -114,26 +116,40 @@ impl Items {
         }
     }
 
-    fn unescaped(&mut self, inside: &[u8], source: Source, tally: &mut Tally) -> Result<()> {
+    fn unescaped(
+        &mut self,
+        inside: &[u8],
+        has_escapes: bool,
+        source: Source,
+        tally: &mut Tally,
+    ) -> Result<()> {
         let mut text = std::mem::take(&mut self.text);
         text.clear();
         let result = unescape(inside, &mut text).and_then(|()| {
             let length = text.len();
             text.extend_from_slice(&[b' '; SLACK]);
-            self.plain(Part { bytes: &text, length }, source, tally)
+            self.plain(Part { bytes: &text, length }, has_escapes, source, tally)
         });
         self.text = text;
         result
     }
 
-    fn plain(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
-        if source.has_escapes && memchr(b'\\', item.exactly()).is_some() {
+    fn plain(
+        &mut self,
+        item: Part,
+        has_escapes: bool,
+        source: Source,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        if has_escapes && memchr(b'\\', item.exactly()).is_some() {
             return self.simplified(item, source, tally);
         }
         let result = self.of_any_length(item, source, tally);
         result.or_else(|error| count_control(item, source, tally, error))
     }
 
+    #[cold]
+    #[inline(never)]
     fn simplified(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
         let mut text = std::mem::take(&mut self.simple);
         text.clear();

@@ -42,20 +42,30 @@ pub struct Closing {
 ///
 /// Text that is escaped once has backslashes before quotes and nowhere else, and quotes behind
 /// backslashes. It is followed 64 bytes at a time to the first place where that is not so.
+#[inline(never)]
 pub fn closing_quote(text: &[u8]) -> Option<Closing> {
-    let mut at = 1; // where the byte before is no backslash, or one that escapes
-    let mut has_other_escapes = false;
+    let at = 1 + unescaped(text)?;
+    match text[at - 1] {
+        b'\\' => closing_quote_behind_escapes(text, at),
+        _ => Some(Closing { quote: at, has_other_escapes: false }),
+    }
+}
+
+/// Returns the end of a string where the first escape other than `\"` begins before `at`.
+#[cold]
+#[inline(never)]
+fn closing_quote_behind_escapes(text: &[u8], mut at: usize) -> Option<Closing> {
+    // at `at`, the byte before is a backslash; behind each escape, it is none or one that escapes
     loop {
-        at += unescaped(text.get(at - 1..)?)?;
         match text[at - 1..] {
             [b'\\', b'\\', b'"', ..] => {
                 return Some(Closing { quote: at + 1, has_other_escapes: true });
             }
             [b'\\', b'\\', ..] => at += 2,
             [b'\\', ..] => at += 1,
-            _ => return Some(Closing { quote: at, has_other_escapes }),
+            _ => return Some(Closing { quote: at, has_other_escapes: true }),
         }
-        has_other_escapes = true;
+        at += unescaped(text.get(at - 1..)?)?;
     }
 }
 
