@@ -87,8 +87,16 @@ time = st.one_of(
     _milliseconds.map(lambda time: Bare(f"{time // 1000}")),
     _milliseconds.map(lambda time: Bare(f"{time}.0")),
 )
-_rfc3339 = _milliseconds.map(
-    lambda time: f"2026-0{time % 9 + 1}-1{time % 8}T0{time % 10}:2{time % 7}:59.{time % 10**6:06}Z"
+_rfc3339 = st.tuples(
+    _milliseconds,
+    st.sampled_from("Tt "),
+    st.one_of(st.just(""), st.text("0123456789", min_size=1, max_size=15).map(".".__add__)),
+    st.sampled_from(("Z", "z", "+00:00", "+09:00", "-08:30")),
+).map(
+    lambda parts: (
+        f"2026-0{parts[0] % 9 + 1}-1{parts[0] % 8}{parts[1]}"
+        f"0{parts[0] % 10}:2{parts[0] % 7}:59{parts[2]}{parts[3]}"
+    )
 )
 
 
@@ -116,12 +124,17 @@ def _two_sided(
     return {asks: _levels(level), bids: _levels(level)}
 
 
+def _in_an_answer(message: st.SearchStrategy[Json]) -> st.SearchStrategy[Json]:
+    """A message of Bithumb, or an answer with that as its payload."""
+    return st.one_of(message, message.map(lambda payload: {"status": "0000", "data": payload}))
+
+
 _named = _members("price", "qty")
 
 #: Messages that are whole books.
 WHOLE_BOOKS: dict[str, st.SearchStrategy[Json]] = {
     "upbit": _upbit_books,
-    "bithumb": _upbit_books,
+    "bithumb": _in_an_answer(_upbit_books),
     "coinone": st.one_of(
         _wrapped("data", {**_two_sided(_named), "timestamp": time}, channel="ORDERBOOK"),
         _wrapped("d", {**_two_sided(_members("p", "q"), "a", "b"), "t": time}, c="ORDERBOOK"),
@@ -199,14 +212,14 @@ _BINANCE = "o c h l x v p"
 _KRAKEN = "last high low volume change change_pct"
 
 _upbit_tickers = st.one_of(
-    st.fixed_dictionaries(_ticker(_UPBIT, timestamp=time)),
+    st.fixed_dictionaries(_ticker(_UPBIT, timestamp=st.one_of(time, _rfc3339))),
     st.fixed_dictionaries(_ticker(_UPBIT_SIMPLE, tms=time)),
 )
 
 #: Ticker messages, whole and flattened.
 TICKERS: dict[str, st.SearchStrategy[Json]] = {
     "upbit": _upbit_tickers,
-    "bithumb": _upbit_tickers,
+    "bithumb": _in_an_answer(_upbit_tickers),
     "coinone": st.one_of(
         _wrapped("data", _ticker(_COINONE, timestamp=time), channel="TICKER"),
         st.fixed_dictionaries(_ticker(_COINONE, timestamp=time)),

@@ -42,8 +42,10 @@ HOME_REGIONS = {
 MARKETS = {**{name: name for name in HOME_REGIONS}, "digitalx": "korbit"}
 
 # Keys are parted by blanks, the long form of a key from its short form by a bar.
-# First the object(s) that hold the values, which Upbit and Bithumb have at the top of a message.
+# First the object(s) that hold the values, which Upbit has at the top of a message. So has Bithumb,
+# except in answers like those of its older REST API.
 PAYLOAD_KEYS = {
+    "bithumb": "data",
     "korbit": "data",
     "coinone": "data|d",
     "okx": "data",
@@ -219,7 +221,7 @@ def payloads_of(exchange: str, message: Message, kind: str) -> list[Message]:
         inner = read(message, keys)
         return objects_of(inner if isinstance(inner, list) else [inner])
     # A flattened ticker has no inner object; a Binance message is bare unless it is combined.
-    if keys is None or kind == "ticker" or exchange == "binance":
+    if keys is None or kind == "ticker" or exchange in ("binance", "bithumb"):
         return [message]
     raise RejectedError(f"no {keys}")
 
@@ -253,8 +255,49 @@ def check_kind(exchange: str, message: Message, payload: Message, kind: str) -> 
         raise RejectedError(f"{word!r} is no {kind}")
 
 
+def has_market_data(exchange: str, message: Message) -> bool:
+    """Tell whether a message has prices or sizes, at whatever depth."""
+    columns = {key for keys in TICKER_KEYS[exchange].split() for key in keys.split("|")} - {"-"}
+    sides = {"bids", "asks", "b", "a", "orderbook_units", "obu"}
+    parts: list[Json] = [message]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, Message):
+            lists = {key for key, value in part.items() if isinstance(value, list)}
+            if columns & part.keys() or sides & lists:
+                return True
+            parts += part.values()
+        elif isinstance(part, list):
+            parts += part
+    return False
+
+
+def has_payload(exchange: str, message: Message) -> bool:
+    """Tell whether a message has a payload that no answer of the exchange has."""
+    payload = read(message, "result" if exchange in ("gateio", "binance") else "data")
+    if not isinstance(payload, list | Message) or not payload:
+        return False
+    match exchange:
+        case "upbit" | "coinone":
+            return False
+        case "bybit":
+            return read(message, "type") != "COMMAND_RESP"
+        case "kraken":
+            return read(message, "channel") != "status"
+        case "gateio":
+            return isinstance(payload, list) or not has(payload, "status")
+        case "binance" if isinstance(payload, Message):
+            return not has(payload, "subscriptionId|serverTime|apiKey")
+        case "binance":
+            return not all(isinstance(name, str) for name in payload)
+    return True
+
+
 def is_control(exchange: str, message: Message) -> bool:
     """Tell whether a message that is no data is an answer, a heartbeat, a status or a notice."""
+    is_typed = exchange in ("upbit", "bithumb") and has(message, "type|ty")
+    if is_typed or has_payload(exchange, message) or has_market_data(exchange, message):
+        return False
     if read(message, "error") is not None:
         return True
     match exchange:
@@ -266,7 +309,8 @@ def is_control(exchange: str, message: Message) -> bool:
         case "okx":
             return isinstance(read(message, "event"), str)
         case "bybit":
-            return has(message, "op|success") or read(message, "type") == "COMMAND_RESP"
+            is_answer = has(message, "op|success") and not has(message, "topic")
+            return is_answer or read(message, "type") == "COMMAND_RESP"
         case "gateio":
             is_answer = read(message, "event") in ("subscribe", "unsubscribe")
             return is_answer or read(message, "channel") == "spot.pong"
@@ -285,7 +329,9 @@ def is_control(exchange: str, message: Message) -> bool:
 def ticker_time(exchange: str, message: Message, payload: Message) -> int | None:
     """Give the exchange's time of a ticker, which stands beside the values or further out."""
     holder = message if exchange in ("korbit", "bybit", "gateio") else payload
-    return first_time(*((holder, keys) for keys in TICKER_TIME_KEYS[exchange].split()))
+    holders = (payload, message) if exchange == "bithumb" else (holder,)
+    keys = TICKER_TIME_KEYS[exchange].split()
+    return first_time(*((holder, key) for holder in holders for key in keys))
 
 
 def ticker_values(exchange: str, payload: Message) -> list[Decimal | None]:

@@ -173,7 +173,8 @@ def upbit_frame(message: Message, payload: Message) -> Frame:
     objects = objects_of(units) if units else []
     bids = [price_and_size(unit, BID_KEYS) for unit in objects]
     asks = [price_and_size(unit, ASK_KEYS) for unit in objects]
-    return Frame("whole", bids, asks, first_time((message, "timestamp|tms")))
+    time = first_time((payload, "timestamp|tms"), (message, "timestamp|tms"))
+    return Frame("whole", bids, asks, time)
 
 
 def coinone_time(payload: Message) -> int | None:

@@ -35,5 +35,9 @@ def test_every_expected_value(exchange: str, kind: Kind) -> None:
 def test_control_messages(exchange: str, kind: Kind) -> None:
     captures = [json.loads(line) for line in lines_of(CAPTURES / exchange / "control.jsonl")]
     assert captures
-    batch = Decoder(kind).decode([json.dumps(row["envelope"]).encode() for row in captures])
-    assert (batch.records, batch.rejects) == (b"", [])
+    values = [json.dumps(row["envelope"]).encode() for row in captures]
+    # the depth reply of Binance's API is market data, which must not be counted as control
+    data = [index for index, value in enumerate(values) if b"lastUpdateId" in value]
+    batch = Decoder(kind).decode(values)
+    assert batch.records == b""
+    assert [reject.index for reject in batch.rejects] == data

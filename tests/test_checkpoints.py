@@ -116,6 +116,7 @@ def test_a_base_that_a_restored_book_has_used_is_used() -> None:
     first, second = Decoder("orderbook"), Decoder("orderbook")
     assert len(decode(first, values, 0, 2)) == 2
     [(name, value)] = [one for one in first.checkpoints() if "kept" in one[0]]
+    assert value
     second.restore(name, value, 2)
     decode(second, values, 0, 2)
     assert decode(second, values, 2, 3) == decode(first, values, 2, 3) == []

@@ -194,6 +194,14 @@ def test_a_long_number_and_an_escaped_key_in_either_order() -> None:
     [
         ("UPBIT", [{"status": "UP"}]),
         ("UPBIT", '{"st\\u0061tus": "UP"}'),
+        ("BINANCE", {"result": ["btcusdt@depth", "bnbusdt@ticker"], "id": 3}),
+        ("BINANCE", {"result": [], "id": 3}),
+        ("BYBIT", {"type": "COMMAND_RESP", "success": True, "data": {"failTopics": []}}),
+        (
+            "GATEIO",
+            {"event": "unsubscribe", "channel": "spot.tickers", "result": {"status": "success"}},
+        ),
+        ("BITHUMB", {"status": "0000", "resmsg": "Connected Successfully", "data": {}}),
         ("BINANCE", {"stream": "!serverShutdown", "data": {"e": "serverShutdown", "E": 1}}),
         ("OKX", {"event": "login", "code": "0", "msg": ""}),
         ("BYBIT", {"retCode": 0, "retMsg": "OK", "op": "auth"}),
@@ -205,6 +213,71 @@ def test_control_messages_of_rarer_kinds(market: str, item: object) -> None:
     for kind in KINDS:
         [batch] = run(kind, envelope(market, item))
         assert (batch.records, batch.rejects) == (b"", [])
+
+
+_PAIRS = {"bids": [["x", "1"]], "asks": [["6", "1"]]}
+_UNITS = [{"ask_price": "x", "bid_price": 1, "ask_size": 1, "bid_size": 1}]
+_LEGACY = {"bids": [{"price": "5", "quantity": "1"}], "asks": [], "payment_currency": "KRW"}
+_TRADES = [{"p": "5", "v": "1", "S": "Buy"}]
+
+
+@pytest.mark.parametrize(
+    ("market", "item"),
+    [
+        ("UPBIT", {"status": "UP", "orderbook_units": _UNITS, "trade_price": "x"}),
+        ("UPBIT", {"status": "UP", "type": "trade", "price": 5}),
+        ("UPBIT", {"error": {"name": "X"}, "obu": _UNITS, "tp": "x"}),
+        ("BITHUMB", {"status": "0000", "data": _LEGACY}),
+        ("BITHUMB", {"status": "0000", "data": [{"unknown": 1}]}),
+        ("BITHUMB", {"status": "0000", "resmsg": "Filter Registered", "data": {"date": "1"}}),
+        ("BITHUMB", {"status": "5100", "resmsg": "x", "data": {"date": "1"}}),
+        ("COINONE", {"response_type": "SUBSCRIBED", "data": {"asks": [{}], "bids": []}}),
+        ("COINONE", {"r": "CONNECTED", "d": {"a": [{}], "b": [], "la": "x"}}),
+        ("KORBIT", {"status": "success", "data": {"asks": [{}], "bids": [], "close": "x"}}),
+        ("KORBIT", {"status": "fail", "data": [{"price": "1", "qty": "2"}]}),
+        ("OKX", {"event": "update", "data": [{**_PAIRS, "last": "x"}]}),
+        ("OKX", {"event": "error", "arg": {"channel": "trades"}, "data": _TRADES}),
+        ("BYBIT", {"success": True, "topic": "publicTrade.A", "data": _TRADES}),
+        ("BYBIT", {"op": "subscribe", "topic": "x", "data": {"a": [], "b": [["x", "1"]]}}),
+        ("BYBIT", {"ret_msg": "pong", "success": True, "data": _TRADES}),
+        ("BYBIT", {"type": "COMMAND_RESP", "data": {"a": [["x", "1"]], "lastPrice": "x"}}),
+        ("GATEIO", {"event": "subscribe", "channel": "spot.trades", "result": {"price": "1"}}),
+        ("GATEIO", {"event": "subscribe", "result": {"status": "success", **_PAIRS, "last": "x"}}),
+        ("GATEIO", {"event": "", "channel": "spot.pong", "result": _PAIRS}),
+        ("BINANCE", {"id": 1, "status": 200, "result": {"lastUpdateId": 5, **_PAIRS}}),
+        (
+            "BINANCE",
+            {"id": 1, "status": 200, "result": {"lastUpdateId": 5, "bids": [], "asks": []}},
+        ),
+        ("BINANCE", {"id": 1, "status": 200, "result": [{"price": "5", "qty": "1"}]}),
+        ("BINANCE", {"id": 1, "status": 200, "result": [["1", "2"]]}),
+        ("BINANCE", {"id": 1, "result": None, "data": {**_PAIRS, "c": "x"}}),
+        ("BINANCE", {"id": 1, "result": None, "e": "trade", "t": 5}),
+        ("KRAKEN", {"method": "subscribe", "success": True, "data": _TRADES}),
+        ("KRAKEN", {"channel": "heartbeat", "data": [{**_PAIRS, "last": "x"}]}),
+        ("KRAKEN", {"channel": "status", "data": [{**_PAIRS, "last": "x"}]}),
+        ("KRAKEN", {"error": "x", "method": "subscribe", "result": {**_PAIRS, "last": "x"}}),
+    ],
+)
+def test_market_data_is_never_a_control_message(market: str, item: object) -> None:
+    """Whatever else the message says: what cannot be read of it is a dead letter."""
+    for kind in KINDS:
+        for form in (item, json.dumps(item), [item]):
+            [batch] = run(kind, envelope(market, form))
+            assert batch.records == b""
+            assert [reject.item for reject in batch.rejects] == [0], (kind, form)
+
+
+def test_a_payload_of_bithumb_is_data() -> None:
+    unit = {"ask_price": 101, "bid_price": 99, "ask_size": 1, "bid_size": 2}
+    data = {"trade_price": 5, "orderbook_units": [unit], "timestamp": TIME}
+    for kind in KINDS:
+        answers = ({"status": "0000", "data": data}, {"status": "0000", "data": [data, data]})
+        batches = run(kind, *(envelope("BITHUMB", item) for item in (data, *answers)))
+        assert [batch.records.count(b"\n") for batch in batches] == [1, 1, 2]
+        assert {line for batch in batches for line in batch.records.splitlines()} == {
+            batches[0].records.strip()
+        }
 
 
 @pytest.mark.parametrize(

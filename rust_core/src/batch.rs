@@ -296,7 +296,7 @@ impl Decoder {
         let exchange = Exchange::find(&envelope.market).ok_or((Error::Market, None))?;
         let row = self.rows[exchange].as_ref().ok_or((Error::Market, Some(exchange)))?;
         let region = envelope.region.as_deref().and_then(region).unwrap_or(&row.region);
-        self.items.records.begin(region, &envelope.market, envelope.symbol);
+        self.items.records.begin(region, &envelope.market, &envelope.symbol);
         let now = outcome.now;
         let source = Source { exchange, symbol: &envelope.name, index, input, row, now };
         let before = outcome.counts[exchange].records;
@@ -311,7 +311,11 @@ impl Decoder {
                 let (kept, changes, parts) = (*counts, &mut outcome.changes, &mut self.parts);
                 let part = Part { bytes: &value[item.start..], length: item.len() };
                 let items = &mut self.items;
-                let decode = || items.decode(part, source, &mut Tally { counts, changes, parts });
+                let has_escapes = envelope.escaped.binary_search(&number).is_ok();
+                let decode = || {
+                    let tally = &mut Tally { counts, changes, parts };
+                    items.decode(part, has_escapes, source, tally)
+                };
                 fault::caught(decode).unwrap_or_else(|found| {
                     fault = Some(found);
                     outcome.counts[exchange].go_back(&kept);

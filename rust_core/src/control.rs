@@ -1,8 +1,13 @@
 //! Control messages: what an exchange says about the connection instead of the market.
 
+use memchr::memchr;
+
 use crate::error::{Error, Result};
+use crate::exchange::Exchange;
 use crate::json::Reader;
+use crate::json::string::closing_quote;
 use crate::json::text::Plain;
+use crate::ticker::Meaning;
 
 /// The sorts by which control messages are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +62,16 @@ impl<'a> Members<'a> {
         self.0.iter().any(|(key, _)| *key == name.as_bytes())
     }
 
+    /// Whether such a member is an object or an array with something in it.
+    pub fn holds(&self, name: &str) -> bool {
+        match self.get(name) {
+            [b'{', inside @ .., b'}'] | [b'[', inside @ .., b']'] => {
+                !inside.trim_ascii().is_empty()
+            }
+            _ => false,
+        }
+    }
+
     /// The members of a member.
     #[must_use]
     pub fn within(&self, name: &str) -> Members<'a> {
@@ -65,8 +80,8 @@ impl<'a> Members<'a> {
 }
 
 /// The sorts of a control message, or of an array of them, whose text is not escaped; nothing if it
-/// is none. `classify` is the exchange's own part of the answer.
-pub fn control(text: &[u8], classify: fn(&Members) -> Option<Control>) -> Option<Sorts> {
+/// is none, as is a message with prices or sizes in it, whatever else it says.
+pub fn control(text: &[u8], exchange: &Exchange) -> Option<Sorts> {
     let mut sorts = Sorts::default();
     if matches!(text.trim_ascii(), b"ping" | b"pong") {
         sorts[Control::Heartbeat as usize] = 1; // OKX sends them bare
@@ -77,9 +92,30 @@ pub fn control(text: &[u8], classify: fn(&Members) -> Option<Control>) -> Option
     let read = reader.each(|reader| {
         let members = Members::of(reader.skipped()?);
         let error = (!members.get("error").is_empty()).then_some(Control::Error);
-        sorts[classify(&members).or(error).ok_or(Error::Kind)? as usize] += 1;
+        sorts[(exchange.control)(&members).or(error).ok_or(Error::Kind)? as usize] += 1;
         Ok(())
     });
     let is_any = sorts.iter().any(|count| *count > 0);
-    (read.is_ok() && reader.is_at_end() && is_any).then_some(sorts)
+    let is_control = is_any && read.is_ok() && reader.is_at_end();
+    (is_control && !has_market_data(text, exchange)).then_some(sorts)
+}
+
+/// The members that hold the levels of order books, of all exchanges.
+const SIDES: [&[u8]; 6] = [b"bids", b"asks", b"b", b"a", b"orderbook_units", b"obu"];
+
+/// Returns whether a member at any depth is a column of the exchange's tickers or an array of levels.
+fn has_market_data(text: &[u8], exchange: &Exchange) -> bool {
+    let mut rest = text;
+    while let Some(at) = memchr(b'"', rest) {
+        rest = &rest[at..];
+        let Some(closing) = closing_quote(rest) else { return false };
+        let key = &rest[1..closing.quote];
+        rest = rest[closing.quote + 1..].trim_ascii_start();
+        let Some(value) = rest.strip_prefix(b":") else { continue };
+        let is_side = || SIDES.contains(&key) && value.trim_ascii_start().starts_with(b"[");
+        if matches!((exchange.ticker)(key), Meaning::Column(_)) || is_side() {
+            return true;
+        }
+    }
+    false
 }

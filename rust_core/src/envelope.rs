@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::error::{Error, Result};
+use memchr::memchr;
+
 use crate::json::Reader;
 use crate::json::string::{closing_quote, unescape};
 use crate::json::text::Plain;
@@ -15,12 +17,16 @@ pub struct Envelope<'a> {
     pub region: Option<Cow<'a, [u8]>>,
     /// The text of `market`, decoded.
     pub market: Cow<'a, [u8]>,
-    /// What is between the quotes of `symbol`, as written.
-    pub symbol: &'a [u8],
+    /// The text between the quotes of `symbol`: as written, or in its shortest spelling if it is
+    /// written in more bytes than a symbol may have.
+    pub symbol: Cow<'a, [u8]>,
     /// The same, decoded.
     pub name: Cow<'a, [u8]>,
     /// Where in the value the array `data` stands, brackets included.
     pub data: Range<usize>,
+    /// The items, by their index in ascending order, that have escapes other than those of the quotes
+    /// in an item that is a string.
+    pub escaped: Vec<usize>,
 }
 
 impl<'a> Envelope<'a> {
@@ -33,8 +39,9 @@ impl<'a> Envelope<'a> {
     fn members(value: &'a [u8], items: &mut Vec<Range<usize>>) -> Result<Self> {
         let mut reader = Reader::<Plain>::new(value);
         let (mut region, mut market, mut symbol, mut data) = (None, None, None, None);
+        let mut memory = Vec::new();
         reader.space();
-        reader.object(|reader, key| match key {
+        reader.object(|reader, key| match decoded_key(key, &mut memory) {
             b"region" => once(&mut region, reader.string_if_any()?),
             b"market" => once(&mut market, Some(reader.string()?)),
             b"symbol" => once(&mut symbol, Some(reader.string()?)),
@@ -45,15 +52,21 @@ impl<'a> Envelope<'a> {
         let (Some(market), Some(symbol), Some(data), true) = (market, symbol, data, end) else {
             return Err(Error::Envelope);
         };
-        if symbol.len() > MOST_SYMBOL_BYTES {
+        let name = decoded(symbol)?;
+        if name.len() > MOST_SYMBOL_BYTES {
             return Err(Error::Envelope);
         }
+        let (data, escaped) = data;
         Ok(Envelope {
             region: region.map(decoded).transpose()?,
             market: decoded(market)?,
-            symbol,
-            name: decoded(symbol)?,
+            symbol: match symbol.len() {
+                ..=MOST_SYMBOL_BYTES => Cow::Borrowed(symbol),
+                _ => Cow::Owned(shortest_spelling(&name)?),
+            },
+            name,
             data,
+            escaped,
         })
     }
 
@@ -74,7 +87,7 @@ impl<'a> Envelope<'a> {
             &self.market, // the name of an exchange
             b"\"",
             b",\"symbol\":\"",
-            self.symbol,
+            &self.symbol,
             b"\",\"data\":[",
             item,
             b"]}",
@@ -89,6 +102,8 @@ const MOST_ITEMS: usize = 100_000;
 const MOST_SYMBOL_BYTES: usize = 256;
 const MOST_HEADER_BYTES: usize = 512;
 const MOST_REGION_BYTES: usize = 16;
+/// The longest key that is read is `region`, and the longest escape of a character has six bytes.
+const MOST_KEY_BYTES: usize = 6 * "region".len();
 
 /// Notes a member's value, of which there may be only one.
 fn once<M>(into: &mut Option<M>, value: Option<M>) -> Result<()> {
@@ -99,14 +114,25 @@ fn once<M>(into: &mut Option<M>, value: Option<M>) -> Result<()> {
     Ok(())
 }
 
-/// Notes where each element of an array stands; where the array itself stands.
+/// Returns a key with its escapes decoded, or as written if it is no key that is read.
+fn decoded_key<'k>(key: &'k [u8], memory: &'k mut Vec<u8>) -> &'k [u8] {
+    if key.len() > MOST_KEY_BYTES || !key.contains(&b'\\') {
+        return key;
+    }
+    memory.clear();
+    if unescape(key, memory).is_ok() { memory } else { key }
+}
+
+/// Notes where each element of an array stands; where the array itself stands, and which of its
+/// elements have escapes.
 fn split_array(
     value: &[u8],
     reader: &mut Reader<Plain>,
     items: &mut Vec<Range<usize>>,
-) -> Result<Range<usize>> {
+) -> Result<(Range<usize>, Vec<usize>)> {
     let at = |reader: &Reader<Plain>| value.len() - reader.rest().len();
     let start = at(reader);
+    let mut escaped = Vec::new();
     let mut more = reader.open_array()?;
     while more {
         if items.len() == MOST_ITEMS {
@@ -114,17 +140,31 @@ fn split_array(
         }
         let item = at(reader);
         let rest = reader.rest();
-        if rest.first() == Some(&b'"') {
-            let quote = closing_quote(rest).ok_or(Error::Syntax)?;
-            *reader = Reader::new(&rest[quote + 1..]);
+        let has_escapes = if rest.first() == Some(&b'"') {
+            let closing = closing_quote(rest).ok_or(Error::Syntax)?;
+            *reader = Reader::new(&rest[closing.quote + 1..]);
             items.push(item..at(reader));
+            closing.has_other_escapes
         } else {
-            let length = reader.skipped_at_any_depth()?.len();
-            items.push(item..item + length);
+            let text = reader.skipped_at_any_depth()?;
+            items.push(item..item + text.len());
+            memchr(b'\\', text).is_some()
+        };
+        if has_escapes {
+            escaped.push(items.len() - 1);
         }
         more = reader.next_element()?;
     }
-    Ok(start..at(reader))
+    Ok((start..at(reader), escaped))
+}
+
+/// Returns a JSON string's text, without its quotes, in which only what must be is escaped.
+fn shortest_spelling(text: &[u8]) -> Result<Vec<u8>> {
+    let text = std::str::from_utf8(text).map_err(|_| Error::Utf8)?;
+    let mut spelling = serde_json::to_vec(text).map_err(|_| Error::Utf8)?;
+    spelling.pop();
+    spelling.remove(0);
+    Ok(spelling)
 }
 
 fn decoded(raw: &[u8]) -> Result<Cow<'_, [u8]>> {

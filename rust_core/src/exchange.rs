@@ -225,11 +225,7 @@ fn expect_word_apart<T: Text>(
         let expected = expected.as_bytes();
         word == expected || (expected.ends_with(b".") && word.starts_with(expected))
     };
-    match expected.iter().any(is_expected) {
-        true => Ok(()),
-        false if word.contains(&b'\\') => Err(Error::Escape),
-        false => Err(Error::Kind),
-    }
+    if expected.iter().any(is_expected) { Ok(()) } else { Err(Error::Kind) }
 }
 
 /// Reads a whole number, in quotes or not, that may stand in a message once.

@@ -1,13 +1,15 @@
 //! One item: read in the first way that succeeds, and what becomes of it.
 
+use memchr::memchr;
+
 use crate::batch::{Change, Counts, Input, Kind, Oddity, Row};
 use crate::book::levels::Touch;
 use crate::book::{Quality, Reason};
 use crate::books::{Books, Place, Published};
-use crate::control::{self, Control, Members, Sorts};
+use crate::control::{self, Sorts};
 use crate::draft::{Draft, Drafts, Part as MessagePart};
 use crate::error::{Error, Result};
-use crate::exchange::{ALL, SPELLINGS, Spelling};
+use crate::exchange::{ALL, Exchange, SPELLINGS, Spelling};
 use crate::json::Reader;
 use crate::json::block::Block;
 use crate::json::string::{simplify, unescape};
@@ -29,6 +31,7 @@ pub struct Items {
     usual: Scratch<Usual>,
     wide: Scratch<Wide>,
     text: Vec<u8>,
+    simple: Vec<u8>,
 }
 
 /// Memory that is used again for each item.
@@ -83,26 +86,40 @@ impl Items {
             usual: Scratch::default(),
             wide: Scratch::default(),
             text: Vec::new(),
+            simple: Vec::new(),
         }
     }
 
     /// Forgets what an item may have left half done at which this program failed.
     pub fn abandon(&mut self, records: (usize, u64)) {
         (self.usual, self.wide) = (Scratch::default(), Scratch::default());
-        self.text = Vec::new();
+        (self.text, self.simple) = (Vec::new(), Vec::new());
         self.records.go_back(records);
     }
 
     /// Decodes one item: as it stands; if that fails, its text unescaped; if a number does not
     /// fit, with wider ones; and what is no message of this kind may be a control message. Of an
     /// item that is an array, or has one, messages that cannot be read may cost themselves alone.
-    pub fn decode(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
+    ///
+    /// Nothing behind this function decodes escapes of ASCII characters, except in names: an item
+    /// that has such escapes is read from its simplified text alone. `has_escapes` is that of the
+    /// envelope.
+    pub fn decode(
+        &mut self,
+        item: Part,
+        has_escapes: bool,
+        source: Source,
+        tally: &mut Tally,
+    ) -> Result<()> {
         match item.exactly() {
+            [b'"', inside @ .., b'"'] if has_escapes => {
+                self.unescaped(inside, has_escapes, source, tally)
+            }
             [b'"', inside @ .., b'"'] => match self.escaped(item, source, tally) {
-                Err(_) => self.unescaped(inside, source, tally),
+                Err(_) => self.unescaped(inside, has_escapes, source, tally),
                 done => done,
             },
-            [b'{' | b'[', ..] => self.plain(item, false, source, tally),
+            [b'{' | b'[', ..] => self.plain(item, has_escapes, false, source, tally),
             _ => Err(Error::Syntax),
         }
     }
@@ -117,13 +134,19 @@ impl Items {
         }
     }
 
-    fn unescaped(&mut self, inside: &[u8], source: Source, tally: &mut Tally) -> Result<()> {
+    fn unescaped(
+        &mut self,
+        inside: &[u8],
+        has_escapes: bool,
+        source: Source,
+        tally: &mut Tally,
+    ) -> Result<()> {
         let mut text = std::mem::take(&mut self.text);
         text.clear();
         let result = unescape(inside, &mut text).and_then(|()| {
             let length = text.len();
             text.extend_from_slice(&[b' '; SLACK]);
-            self.plain(Part { bytes: &text, length }, true, source, tally)
+            self.plain(Part { bytes: &text, length }, has_escapes, true, source, tally)
         });
         text.clear();
         text.shrink_to(KEPT_TEXT_BYTES);
@@ -135,19 +158,40 @@ impl Items {
     fn plain(
         &mut self,
         item: Part,
+        has_escapes: bool,
         is_string: bool,
         source: Source,
         tally: &mut Tally,
     ) -> Result<()> {
-        match self.of_any_length(item, source, tally) {
-            Err(Error::Escape) => {
-                let text = simplify(item.exactly())?;
-                let item = Part { bytes: &text, length: text.len() };
-                let result = self.of_any_length(item, source, tally);
-                result.or_else(|error| self.otherwise(item, is_string, source, tally, error))
-            }
-            result => result.or_else(|error| self.otherwise(item, is_string, source, tally, error)),
+        if has_escapes && memchr(b'\\', item.exactly()).is_some() {
+            return self.simplified(item, is_string, source, tally);
         }
+        let result = self.of_any_length(item, source, tally);
+        result.or_else(|error| self.otherwise(item, is_string, source, tally, error))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn simplified(
+        &mut self,
+        item: Part,
+        is_string: bool,
+        source: Source,
+        tally: &mut Tally,
+    ) -> Result<()> {
+        let mut text = std::mem::take(&mut self.simple);
+        text.clear();
+        simplify(item.exactly(), &mut text);
+        let length = text.len();
+        text.extend_from_slice(&[b' '; SLACK]);
+        let simple = Part { bytes: &text, length };
+        let result = self.of_any_length(simple, source, tally);
+        let result =
+            result.or_else(|error| self.otherwise(simple, is_string, source, tally, error));
+        text.clear();
+        text.shrink_to(KEPT_TEXT_BYTES);
+        self.simple = text;
+        result
     }
 
     /// Lets an item that cannot be read as a whole be control messages, or be read in parts.
@@ -161,7 +205,7 @@ impl Items {
         error: Error,
     ) -> Result<()> {
         steps::count(2 * item.length);
-        if let Some(sorts) = control::control(item.exactly(), ALL[source.exchange].control) {
+        if let Some(sorts) = control::control(item.exactly(), &ALL[source.exchange]) {
             let messages = count_control(&sorts, tally.counts);
             tally.counts.items += messages - 1;
             return Ok(());
@@ -186,9 +230,9 @@ impl Items {
         tally: &mut Tally,
         error: Error,
     ) -> Result<()> {
-        let text = simplify(item.exactly()).map_err(|_| error)?;
+        let text = item.exactly();
         let exchange = &ALL[source.exchange];
-        let mut reader = Reader::<Long>::new(&text);
+        let mut reader = Reader::<Long>::new(text);
         let mut parts = Vec::new();
         let Items { kind, wide, books, records, .. } = self;
         match kind {
@@ -210,7 +254,7 @@ impl Items {
         if !reader.is_at_end() {
             return Err(error);
         }
-        let sorts = take_control(&mut parts, &text, exchange.control);
+        let sorts = take_control(&mut parts, text, exchange);
         let sound: Vec<usize> = parts.iter().filter_map(|part| part.draft.ok()).collect();
         let rejected: Vec<_> =
             parts.iter().filter_map(|part| Some((part, part.draft.err()?))).collect();
@@ -226,14 +270,14 @@ impl Items {
         tally.counts.items += messages + count(rejected.len()) - 1;
         count_control(&sorts, tally.counts);
         for (part, error) in rejected {
-            let item = part.alone(&text);
+            let item = part.alone(text);
             let item = if is_string { in_string(&item) } else { item };
             tally.parts.push(RejectedPart { item, error });
         }
         if !sound.is_empty() {
             let mut sink = Sink { scratch: wide, books, records, tally };
             match kind {
-                Kind::Ticker => publish_tickers(&text, Some(&sound), source, &mut sink),
+                Kind::Ticker => publish_tickers(text, Some(&sound), source, &mut sink),
                 Kind::OrderBook => publish_order_books(Some(&sound), source, &mut sink),
             }
         }
@@ -309,16 +353,12 @@ fn check_parts<D: Draft>(
 }
 
 /// Removes the elements that are control messages; their sorts.
-fn take_control(
-    parts: &mut Vec<MessagePart>,
-    text: &[u8],
-    classify: fn(&Members) -> Option<Control>,
-) -> Sorts {
+fn take_control(parts: &mut Vec<MessagePart>, text: &[u8], exchange: &Exchange) -> Sorts {
     let mut sorts = Sorts::default();
     let mut kept = Vec::with_capacity(parts.len());
     for element in parts.chunk_by(|one, other| one.element == other.element) {
         let is_data = element.iter().any(|part| part.draft.is_ok());
-        match control::control(&text[element[0].element.clone()], classify) {
+        match control::control(&text[element[0].element.clone()], exchange) {
             Some(found) if !is_data => {
                 for (count, more) in sorts.iter_mut().zip(found) {
                     *count += more;

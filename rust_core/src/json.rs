@@ -15,7 +15,7 @@ use std::marker::PhantomData;
 
 use crate::error::{Error, Result};
 use crate::number::{self, Number, Parsed, Value};
-use string::{is_letter_escaped, run, unescape};
+use string::{run, unescape};
 use text::Text;
 
 /// The longest name of an instrument, a channel or the like: as long as the symbol of an envelope.
@@ -262,9 +262,6 @@ impl<'a, T: Text> Reader<'a, T> {
     #[inline(never)]
     fn any_key(&mut self) -> Result<&'a [u8]> {
         let key = self.rest_of_string()?;
-        if is_letter_escaped(key, T::ESCAPED) {
-            return Err(Error::Escape); // it may spell a key that is read: to be decoded first
-        }
         self.space();
         self.expect(b':')?;
         self.space();

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::exchange::expect_word;
 use crate::json::Reader;
 use crate::json::text::Text;
-use crate::number::{Value, quotient};
+use crate::number::{Value, Wide, quotient};
 use crate::time::EventTime;
 
 /// The columns of a ticker record, in its order. Prices are in the quote currency, the volume in
@@ -253,16 +253,28 @@ impl<V: Value> Ticker<V> {
 
     /// The rate was sent in percent: makes a fraction of it, and of that the opening price,
     /// rounded to the decimals of the last trade.
+    ///
+    /// These are the decimals with which the price is written: zeros at its end count, and an exponent
+    /// is counted in. They follow from the text of the price alone, not from the kind of value that
+    /// other columns need. No opening price has more decimals than `Wide` values.
+    ///
+    /// # Errors
+    ///
+    /// `Error::Range` if a number, or the opening price with its decimals, needs wider values.
     pub fn opening_from_percentage(&mut self) -> Result<()> {
         let Some(percentage) = self.get(Column::Rate) else { return Ok(()) };
         let hundred = V::power_of_ten(V::PLACES + 2).ok_or(Error::Range)?;
         let rate = quotient(percentage, &hundred, RATE_PLACES)?;
         if let Some(trade) = self.get(Column::Trade) {
+            let places = self.trade_places.min(Wide::PLACES);
+            if places > V::PLACES {
+                return Err(Error::Range);
+            }
             // trade / (1 + percentage / 100), without rounding in between
             let trade =
                 trade.checked_mul(&V::power_of_ten(2).ok_or(Error::Range)?).ok_or(Error::Range)?;
             let growth = percentage.checked_add(&hundred).ok_or(Error::Range)?;
-            let opening = quotient(&trade, &growth, self.trade_places.min(V::PLACES))?;
+            let opening = quotient(&trade, &growth, places)?;
             self.set(Column::Opening, opening);
         }
         self.set(Column::Rate, rate);

@@ -1,5 +1,6 @@
 //! The time of an event: read in whatever unit an exchange sends it, written as the records have it.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use jiff::Timestamp;
@@ -121,8 +122,19 @@ fn from_rfc3339(text: &[u8]) -> Result<Option<Micros>> {
         return after_1970(micros);
     }
     let text = std::str::from_utf8(text).map_err(|_| Error::Utf8)?;
-    let time: Timestamp = text.parse().map_err(|_| Error::Time)?;
+    let time: Timestamp = to_nanoseconds(text).parse().map_err(|_| Error::Time)?;
     after_1970(time.as_microsecond())
+}
+
+/// Returns the time without the digits behind the ninth of its fraction. RFC 3339 allows any number
+/// of digits, the library nine, and records have six.
+fn to_nanoseconds(text: &str) -> Cow<'_, str> {
+    let fraction = text.find(['.', ',']).map_or(text.len(), |point| point + 1);
+    let digits = text.bytes().skip(fraction).take_while(u8::is_ascii_digit).count();
+    if digits <= 9 {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned([&text[..fraction + 9], &text[fraction + digits..]].concat())
 }
 
 /// A time as it is mostly written, `2026-11-25T10:02:03.000004Z`; nothing if it is not, or is not a
@@ -245,6 +257,35 @@ mod tests {
         assert!(slow * 10 < quick);
         for wrong in ["2026-13-01T00:00:00.000000Z", "2026-11-25T24:00:00.000000Z"] {
             assert_eq!(from_rfc3339(wrong.as_bytes()), Err(Error::Time));
+        }
+    }
+
+    #[test]
+    fn a_fraction_of_any_number_of_digits() {
+        let whole = from_rfc3339(b"2026-11-25T10:02:03Z").unwrap().unwrap();
+        let digits = "123456999".to_owned() + &"9".repeat(100_000);
+        for count in [1, 3, 6, 7, 9, 10, 12, 19, 100_000] {
+            let fraction = &digits[..count];
+            let micros = format!("{fraction:0<6}")[..6].parse::<Micros>().unwrap();
+            for (clock, offset) in [
+                ("T10:02:03", "Z"),
+                ("t10:02:03", "z"),
+                (" 19:02:03", "+09:00"),
+                ("T02:02:03", "-08:00"),
+            ] {
+                let text = format!("2026-11-25{clock}.{fraction}{offset}");
+                assert_eq!(
+                    from_rfc3339(text.as_bytes()),
+                    Ok(Some(whole + micros)),
+                    "{count} {offset}"
+                );
+            }
+        }
+        for wrong in
+            ["T10:02:03.Z", "T10:02:03.1234567890", "T10:02:03.1234567890x", "T10:02:.1234567890Z"]
+        {
+            let text = format!("2026-11-25{wrong}");
+            assert_eq!(from_rfc3339(text.as_bytes()), Err(Error::Time), "{text}");
         }
     }
 }

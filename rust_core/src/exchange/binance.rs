@@ -94,15 +94,25 @@ impl Rules for Binance {
         }
     }
 
-    /// Answers have an `id`, and so do those of the API, which are not of a stream.
+    /// Answers have an `id`, and so do those of the API, which are not of a stream. The result of an
+    /// answer that is no data is null, a single value, a list of names, or an object that has one of a few
+    /// members: <https://github.com/binance/binance-spot-api-docs/blob/master/web-socket-api.md>.
     fn control(message: &Members) -> Option<Control> {
-        let answer = message.has("id") && (message.has("result") || message.has("status"));
+        let is_data = match message.get("result") {
+            [b'[', names @ ..] => !matches!(names.trim_ascii_start(), [b'"' | b']', ..]),
+            _ => message.holds("result") && {
+                let result = message.within("result");
+                !["subscriptionId", "serverTime", "apiKey"].iter().any(|name| result.has(name))
+            },
+        };
+        let is_answer = message.has("id") && (message.has("result") || message.has("status"));
         match message.get("e") {
             b"" if message.within("data").get("e") == b"serverShutdown" => Some(Control::Notice),
             b"serverShutdown" => Some(Control::Notice),
             _ if !message.get("error").is_empty() => Some(Control::Error),
             _ if message.has("code") && message.has("msg") => Some(Control::Error),
-            _ => answer.then_some(Control::Subscription),
+            b"" if is_answer && !is_data && !message.holds("data") => Some(Control::Subscription),
+            _ => None,
         }
     }
 }

@@ -7,6 +7,8 @@ pub struct Bithumb;
 
 impl Rules for Bithumb {
     const NAME: &'static str = "bithumb";
+    /// Of answers like those of the older REST API: `{"status":"0000","data":…}`.
+    const PAYLOAD: &'static [&'static str] = &["data"];
     const CHANGE_BASIS: ChangeBasis = ChangeBasis::PrevClose;
     const WIRE: Wire = Wire {
         region: "Korea",
@@ -75,7 +77,11 @@ impl Rules for Bithumb {
     }
 
     /// `{"status":"UP"}`, errors, and those of the older socket: `{"status":"5100","resmsg":"…"}`.
+    /// What has a type or a payload is data.
     fn control(message: &Members) -> Option<Control> {
+        if message.has("type") || message.has("ty") || message.holds("data") {
+            return None;
+        }
         let response = message.get("resmsg");
         match message.get("status") {
             b"" => None,

@@ -97,8 +97,13 @@ impl Rules for Bybit {
         }
     }
 
-    /// <https://bybit-exchange.github.io/docs/v5/ws/connect>
+    /// <https://bybit-exchange.github.io/docs/v5/ws/connect>: what has a topic is data, and of
+    /// answers those of type `COMMAND_RESP` alone have a payload, the topics.
     fn control(message: &Members) -> Option<Control> {
+        let is_response = message.get("type") == b"COMMAND_RESP";
+        if message.has("topic") || (message.holds("data") && !is_response) {
+            return None;
+        }
         let operation = [message.get("op"), message.get("ret_msg")];
         if operation.iter().any(|word| matches!(*word, b"pong" | b"ping")) {
             return Some(Control::Heartbeat);
@@ -106,8 +111,7 @@ impl Rules for Bybit {
         match message.get("success") {
             b"false" => Some(Control::Error),
             b"true" => Some(Control::Subscription),
-            _ if message.get("type") == b"COMMAND_RESP" => Some(Control::Subscription),
-            _ if message.has("op") && !message.has("topic") => Some(Control::Subscription),
+            _ if is_response || message.has("op") => Some(Control::Subscription),
             _ => None,
         }
     }

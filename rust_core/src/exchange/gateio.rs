@@ -102,7 +102,13 @@ impl Rules for Gateio {
         }
     }
 
+    /// <https://www.gate.com/docs/developers/apiv4/ws/en/#server-response>: the result of an answer is
+    /// null or says a status.
     fn control(message: &Members) -> Option<Control> {
+        let result = message.within("result");
+        if message.holds("result") && !result.has("status") {
+            return None;
+        }
         let channel = message.get("channel");
         if channel.ends_with(b".pong") || channel.ends_with(b".ping") {
             return Some(Control::Heartbeat);
@@ -110,8 +116,7 @@ impl Rules for Gateio {
         if !matches!(message.get("event"), b"subscribe" | b"unsubscribe") {
             return None;
         }
-        let failed =
-            !message.get("error").is_empty() || message.within("result").get("status") == b"fail";
+        let failed = !message.get("error").is_empty() || result.get("status") == b"fail";
         Some(if failed { Control::Error } else { Control::Subscription })
     }
 }

@@ -96,6 +96,7 @@ impl Rules for Korbit {
     /// `{"status":"success","requestId":1}`; data never has a `status`.
     fn control(message: &Members) -> Option<Control> {
         match message.get("status") {
+            _ if message.holds("data") => None,
             b"success" => Some(Control::Subscription),
             b"" => None,
             _ => Some(Control::Error),

@@ -102,12 +102,14 @@ impl Rules for Kraken {
     }
 
     /// <https://docs.kraken.com/exchange/api-reference/spot-websocket-v2/status>, and the events
-    /// of version 1.
+    /// of version 1. Of channels that are not data, `status` alone has a payload.
     fn control(message: &Members) -> Option<Control> {
         let word = [message.get("channel"), message.get("method"), message.get("event")].concat();
         match &word[..] {
+            b"status" => Some(Control::Status),
+            _ if message.holds("data") => None,
             b"heartbeat" | b"ping" | b"pong" => Some(Control::Heartbeat),
-            b"status" | b"systemStatus" => Some(Control::Status),
+            b"systemStatus" => Some(Control::Status),
             b"subscribe" | b"unsubscribe" if message.get("success") == b"false" => {
                 Some(Control::Error)
             }

@@ -114,9 +114,10 @@ impl Rules for Okx {
         }
     }
 
-    /// <https://www.okx.com/docs-v5/en/#websocket-api>
+    /// <https://www.okx.com/docs-v5/en/#websocket-api>: what has a payload is no event.
     fn control(message: &Members) -> Option<Control> {
         match message.get("event") {
+            _ if message.holds("data") => None,
             b"subscribe" | b"unsubscribe" => Some(Control::Subscription),
             b"error" => Some(Control::Error),
             b"notice" => Some(Control::Notice),

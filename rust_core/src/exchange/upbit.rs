@@ -115,8 +115,10 @@ impl Rules for Upbit {
         }
     }
 
-    /// <https://docs.upbit.com/reference/connection>: `{"status":"UP"}`, and errors.
+    /// <https://docs.upbit.com/reference/connection>: `{"status":"UP"}`, and errors. What has a
+    /// type is data.
     fn control(message: &Members) -> Option<Control> {
-        message.has("status").then_some(Control::Status)
+        let is_data = message.has("type") || message.has("ty");
+        (message.has("status") && !is_data).then_some(Control::Status)
     }
 }

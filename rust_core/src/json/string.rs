@@ -29,20 +29,43 @@ fn long_run(bytes: &[u8]) -> usize {
     memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len())
 }
 
-/// Where the quote stands that closes the string which `text` begins with.
+/// The end of a JSON string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// The position of the closing quote.
+    pub quote: usize,
+    /// Whether the string has escapes other than `\"`.
+    pub has_other_escapes: bool,
+}
+
+/// Returns the end of the string that `text` begins with.
 ///
 /// Text that is escaped once has backslashes before quotes and nowhere else, and quotes behind
 /// backslashes. It is followed 64 bytes at a time to the first place where that is not so.
-pub fn closing_quote(text: &[u8]) -> Option<usize> {
-    let mut at = 1; // where the byte before is no backslash, or one that escapes
+#[inline(never)]
+pub fn closing_quote(text: &[u8]) -> Option<Closing> {
+    let at = 1 + unescaped(text)?;
+    match text[at - 1] {
+        b'\\' => closing_quote_behind_escapes(text, at),
+        _ => Some(Closing { quote: at, has_other_escapes: false }),
+    }
+}
+
+/// Returns the end of a string where the first escape other than `\"` begins before `at`.
+#[cold]
+#[inline(never)]
+fn closing_quote_behind_escapes(text: &[u8], mut at: usize) -> Option<Closing> {
+    // at `at`, the byte before is a backslash; behind each escape, it is none or one that escapes
     loop {
-        at += unescaped(text.get(at - 1..)?)?;
         match text[at - 1..] {
-            [b'\\', b'\\', b'"', ..] => return Some(at + 1),
+            [b'\\', b'\\', b'"', ..] => {
+                return Some(Closing { quote: at + 1, has_other_escapes: true });
+            }
             [b'\\', b'\\', ..] => at += 2,
             [b'\\', ..] => at += 1,
-            _ => return Some(at),
+            _ => return Some(Closing { quote: at, has_other_escapes: true }),
         }
+        at += unescaped(text.get(at - 1..)?)?;
     }
 }
 
@@ -118,46 +141,57 @@ fn code_unit(raw: &[u8]) -> Option<(u32, &[u8])> {
     Some((unit, rest))
 }
 
-/// Whether an ASCII character stands in a raw string as an escape like `\u0061`. Where the text
-/// is escaped itself, each backslash stands there twice.
-pub fn is_letter_escaped(raw: &[u8], is_text_escaped: bool) -> bool {
-    let mut backslashes = 0;
-    raw.iter().enumerate().any(|(at, byte)| {
-        let before = backslashes >> u8::from(is_text_escaped);
-        backslashes = if *byte == b'\\' { backslashes + 1 } else { 0 };
-        before % 2 == 1 && matches!(raw[at..], [b'u', b'0', b'0', b'0'..=b'7', ..])
-    })
+/// Appends a JSON text to `simple`, with the escapes of ASCII characters in its strings decoded:
+/// `"\u0061sks"` becomes `"asks"`, so that keys, words and numbers can be compared as written.
+///
+/// Only quotes, backslashes and control characters stay escaped. All other bytes are copied, be they
+/// JSON or not, so that a text is as sound as its simplified text.
+pub fn simplify(text: &[u8], simple: &mut Vec<u8>) {
+    let (mut rest, mut is_in_string) = (text, false);
+    while !rest.is_empty() {
+        let length = match rest[0] {
+            b'\\' if is_in_string => {
+                if let Some((character, length)) = ascii_escape(rest) {
+                    if matches!(character, b'"' | b'\\') {
+                        simple.push(b'\\');
+                    }
+                    simple.push(character);
+                    rest = &rest[length..];
+                    continue;
+                }
+                rest.len().min(2)
+            }
+            b'"' => {
+                is_in_string = !is_in_string;
+                1
+            }
+            b'\\' => 1,
+            _ => run(rest),
+        };
+        simple.extend_from_slice(&rest[..length]);
+        rest = &rest[length..];
+    }
 }
 
-/// Decodes the escapes of ordinary characters in all strings of a JSON text, so that each key
-/// stands there as it is compared: `"\u0061sks"` becomes `"asks"`.
-pub fn simplify(text: &[u8]) -> Result<Vec<u8>> {
-    let (mut simple, mut rest) = (Vec::with_capacity(text.len()), text);
-    while let Some(quote) = rest.iter().position(|byte| *byte == b'"') {
-        let (before, inside) = rest.split_at(quote + 1);
-        simple.extend_from_slice(before);
-        let end = closing_quote(&rest[quote..]).ok_or(Error::Syntax)? - 1;
-        let mut decoded = Vec::with_capacity(end);
-        unescape(&inside[..end], &mut decoded)?;
-        for byte in decoded {
-            match byte {
-                b'"' | b'\\' => simple.extend_from_slice(&[b'\\', byte]),
-                0..0x20 => simple.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-                _ => simple.push(byte),
-            }
+/// Returns the ASCII character, control characters excepted, whose escape `text` begins with, and
+/// the length of the escape. `\"` and `\\` are as short as they can be and are not returned.
+fn ascii_escape(text: &[u8]) -> Option<(u8, usize)> {
+    match text {
+        [b'\\', b'/', ..] => Some((b'/', 2)),
+        [b'\\', b'u', rest @ ..] => {
+            let (unit, _) = code_unit(rest)?;
+            let character = u8::try_from(unit).ok()?;
+            (0x20..0x80).contains(&character).then_some((character, 6))
         }
-        simple.push(b'"');
-        rest = &inside[end + 1..];
+        _ => None,
     }
-    simple.extend_from_slice(rest);
-    Ok(simple)
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{closing_quote, run, simplify, unescape};
+    use super::{Closing, closing_quote, run, simplify, unescape};
     use crate::error::Error;
 
     /// Byte by byte.
@@ -176,7 +210,11 @@ mod tests {
             let text = format!("{}{text}", "x".repeat(pad));
             let inside = closing_quote_by_school(text.as_bytes());
             let string = format!("\"{text}");
-            prop_assert_eq!(closing_quote(string.as_bytes()), inside.map(|end| end + 1));
+            let closing = inside.map(|end| Closing {
+                quote: end + 1,
+                has_other_escapes: text[..end].replace("\\\"", "").contains('\\'),
+            });
+            prop_assert_eq!(closing_quote(string.as_bytes()), closing);
         }
 
         #[test]
@@ -193,10 +231,39 @@ mod tests {
             let mut found = Vec::new();
             unescape(escaped.as_bytes(), &mut found).unwrap();
             prop_assert_eq!(String::from_utf8(found).unwrap(), text.clone());
-            let simple = simplify(format!("[\"{escaped}\"]").as_bytes()).unwrap();
+            let simple = simplified(&format!("[\"{escaped}\"]"));
             let mut again = Vec::new();
-            unescape(&simple[2..simple.len() - 2], &mut again).unwrap();
+            unescape(&simple.as_bytes()[2..simple.len() - 2], &mut again).unwrap();
             prop_assert_eq!(String::from_utf8(again).unwrap(), text);
+        }
+
+        /// A text that is simple stays as it is, whatever escapes and quotes it has.
+        #[test]
+        fn simple_text_stays_as_it_is(text in "([a\"u06]|\\\\[\"\\\\nu/])*\\\\?") {
+            let simple = simplified(&text);
+            prop_assert!(simple.len() <= text.len());
+            prop_assert_eq!(simplified(&simple), simple);
+        }
+    }
+
+    fn simplified(text: &str) -> String {
+        let mut simple = Vec::new();
+        simplify(text.as_bytes(), &mut simple);
+        String::from_utf8(simple).unwrap()
+    }
+
+    #[test]
+    fn escapes_of_ascii_characters_are_decoded() {
+        for (text, simple) in [
+            (r#"{"\u0061\u004B":"\u002b\/\u007f"}"#, "{\"aK\":\"+/\u{7f}\"}"),
+            (r#"["\u0022\u005c\u005C\"\\"]"#, r#"["\"\\\\\"\\"]"#),
+            (r#"["\n\u000a\u00e9\ud800\ud83d\ude00"]"#, r#"["\n\u000a\u00e9\ud800\ud83d\ude00"]"#),
+            (r#"["\\u0061", \u0061, \/"#, r#"["\\u0061", \u0061, \/"#),
+            (r#"["\x\u006\u00"#, r#"["\x\u006\u00"#),
+            (r#"["\u0061"#, r#"["a"#),
+            (r#"["\"#, r#"["\"#),
+        ] {
+            assert_eq!(simplified(text), simple);
         }
     }
 

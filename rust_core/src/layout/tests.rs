@@ -260,7 +260,7 @@ fn messages(exchange: usize, style: Style) -> Vec<Vec<u8>> {
         }
         _ => item,
     };
-    let is_ticker = |text: &Vec<u8>| control(text, ALL[exchange].control).is_none();
+    let is_ticker = |text: &Vec<u8>| control(text, &ALL[exchange]).is_none();
     items(exchange, style, 7, 400_000).into_iter().map(plain).filter(is_ticker).collect()
 }
 
