@@ -120,7 +120,10 @@ class Partition:
         self.position = self._committed = self._committing = start
         await self._note_end()
         self.decoder = await self._checkpoints.restore(committed, _replay)
-        if beginning := self._checkpoints.beginning(start):
+        beginning = self._checkpoints.beginning(start)
+        if beginning or committed is None:
+            # without a committed offset a restart would determine the start anew, and with
+            # `consumer.start: latest` skip what has come meanwhile
             await self._delivery.begin()
             await self._delivery.send(beginning)
             await self._delivery.commit(start)
