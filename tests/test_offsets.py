@@ -6,6 +6,8 @@ import signal
 import pytest
 
 from cluster import Cluster, wait_for_line
+from conftest import KINDS
+from marketprep import Kind
 from test_lane import running, until
 from test_service import UPBIT, UPBIT_RECORDS
 
@@ -52,3 +54,44 @@ def test_latest_outlasts_a_restart_of_the_lane(cluster: Cluster) -> None:
 
     asyncio.run(run())
     assert cluster.records("upbit", "ticker") == UPBIT_RECORDS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_committed_offset_after_the_end(cluster: Cluster, kind: Kind) -> None:
+    """It stops the service with `--until-end` too, which must not take it for the end."""
+    cluster.create_topics()
+    topics, partition = cluster.of("upbit", kind)
+    cluster.produce(topics.input, partition, UPBIT[:3])
+    cluster.commit("upbit", kind, 99)
+    for arguments in (("--until-end",), ()):
+        done = cluster.marketprep("run", "--exchange", "upbit", "--kind", kind, *arguments)
+        assert done.returncode == 1, done.stderr
+        assert done.stderr.splitlines()[-1] == (
+            f"Error: Offset 99 of {topics.input}, partition {partition} is not there, the oldest "
+            "is 0 and the end 3: retention has overtaken the service, or the topic was made anew. "
+            "To go on without what is lost, set consumer.lost_offset to earliest or latest."
+        )
+    assert cluster.committed("upbit", kind) == 99
+
+
+@pytest.mark.parametrize(("choice", "count"), [("earliest", 3), ("latest", 0)])
+def test_going_on_from_an_offset_after_the_end(cluster: Cluster, choice: str, count: int) -> None:
+    cluster.configure(consumer={"lost_offset": choice})
+    cluster.create_topics()
+    topics, partition = cluster.of("upbit", "ticker")
+    cluster.produce(topics.input, partition, UPBIT[:1] * 3)
+    cluster.commit("upbit", "ticker", 99)
+    done = cluster.marketprep("run", "--until-end", *LANE)
+    assert done.returncode == 0, done.stderr
+    assert "messages are lost" in done.stderr
+    assert cluster.records("upbit", "ticker") == UPBIT_RECORDS[:1] * count
+    assert cluster.committed("upbit", "ticker") == 3
+
+
+def test_the_end_itself_is_no_lost_offset(cluster: Cluster) -> None:
+    cluster.create_topics()
+    topics, partition = cluster.of("upbit", "ticker")
+    cluster.produce(topics.input, partition, UPBIT[:3])
+    cluster.commit("upbit", "ticker", 3)
+    cluster.run_until_end(*LANE)
+    assert cluster.records("upbit", "ticker") == []

@@ -114,9 +114,7 @@ class Partition:
         """Goes to the committed offset, with the books as they were there."""
         await self._delivery.start()
         committed = await offsets.committed(self._consumer, self.place)
-        start = committed
-        if start is None:
-            start = await offsets.first(self._consumer, self.place, self._around.settings)
+        committed, start = await self._start(committed)
         self.position = self._committed = self._committing = start
         await self._note_end()
         self.decoder = await self._checkpoints.restore(committed, _replay)
@@ -127,6 +125,20 @@ class Partition:
             await self._delivery.begin()
             await self._delivery.send(beginning)
             await self._delivery.commit(start)
+
+    async def _start(self, committed: int | None) -> tuple[int | None, int]:
+        """Returns the committed offset, None if the books cannot go on from it, and the start.
+
+        Raises KafkaFailure if the offset does not exist and the settings do not let it go on. It
+        asks before the first poll, as with `--until-end` an offset after the end ends the work.
+        """
+        settings = self._around.settings
+        if committed is None:
+            return None, await offsets.first(self._consumer, self.place, settings)
+        if await offsets.exists(self._consumer, self.place, committed):
+            return committed, committed
+        start = await offsets.after_loss(self._consumer, self.place, committed, settings, self._log)
+        return None, start
 
     async def _note_end(self) -> None:
         if self._around.until_end:
