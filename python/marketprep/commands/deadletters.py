@@ -17,6 +17,7 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
+from marketprep import header_names
 from marketprep import topics as of_kafka
 from marketprep._core import reject_reasons
 from marketprep.assignment import Assignment, assignments
@@ -222,7 +223,7 @@ def show(
         return
     lines = [("place", str(letter.place)), ("time", _time(record.timestamp) or NONE)]
     lines += [("replayed", "yes" if letter.is_replayed else "no"), ("key", _text(record.key))]
-    lines += [(name, _text(value)) for name, value in record.headers]
+    lines += [(_text(header_names.encode(name)), _text(value)) for name, value in record.headers]
     for name, text in lines:
         click.echo(f"{name}: {text}".translate(_VISIBLE).replace("\n", "\\n"))
     click.echo()
