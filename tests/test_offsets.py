@@ -2,14 +2,19 @@
 
 import asyncio
 import signal
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cluster import Cluster, wait_for_line
+from cluster import Cluster, wait_for_line, wait_until
 from conftest import KINDS
 from marketprep import Kind
+from marketprep.delivery import AtLeastOnce, ExactlyOnce
+from marketprep.local import LocalKafka
+from marketprep.settings import load_settings
 from test_lane import running, until
-from test_service import UPBIT, UPBIT_RECORDS
+from test_service import UPBIT, UPBIT_RECORDS, market
 
 #: The options that leave one lane of one partition.
 LANE = ("--exchange", "upbit", "--kind", "ticker")
@@ -95,3 +100,96 @@ def test_the_end_itself_is_no_lost_offset(cluster: Cluster) -> None:
     cluster.commit("upbit", "ticker", 3)
     cluster.run_until_end(*LANE)
     assert cluster.records("upbit", "ticker") == []
+
+
+@pytest.mark.parametrize("choice", ["stop", "earliest", "latest"])
+def test_a_missing_offset_where_checkpoints_show_earlier_work(
+    cluster: Cluster, choice: str
+) -> None:
+    """As after its expiry. Reading does not start anew from the oldest message."""
+    cluster.configure(consumer={"lost_offset": choice})
+    cluster.create_topics()
+    topics, partition = cluster.of("okx", "orderbook")
+    envelopes, truth = market("okx", "orderbook", 300_000)
+    half = len(envelopes) // 2
+    lane = ("--exchange", "okx", "--kind", "orderbook")
+    cluster.produce(topics.input, partition, envelopes[:half])
+    cluster.run_until_end(*lane)
+    before = cluster.records("okx", "orderbook")
+    [deleted] = cluster.admin.delete_consumer_groups([topics.group_id]).values()
+    deleted.result()
+    cluster.produce(topics.input, partition, envelopes[half:])
+    done = cluster.marketprep("run", "--until-end", *lane)
+    records = cluster.records("okx", "orderbook")
+    if choice == "stop":
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1].startswith(
+            f"Error: No offset of {topics.input}, partition {partition} is committed, but the "
+            f"checkpoints of its books go up to offset {half}: the offset has expired"
+        )
+        assert cluster.committed("okx", "orderbook") < 0
+        assert records == before
+        return
+    assert done.returncode == 0, done.stderr
+    assert "committed offset is missing" in done.stderr
+    assert records == (truth if choice == "earliest" else before)
+    assert cluster.committed("okx", "orderbook") == len(envelopes)
+
+
+@pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
+def test_offsets_are_committed_at_open_and_without_progress(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, delivery: str
+) -> None:
+    cluster.configure(delivery=delivery, consumer={"commit_every_s": 0.2})
+    cluster.create_topics()
+    topics, partition = cluster.of("upbit", "ticker")
+    cluster.produce(topics.input, partition, UPBIT[:1])
+    cluster.run_until_end("--region", "Korea", "--kind", "ticker")
+    kind: Any = ExactlyOnce if delivery == "exactly_once" else AtLeastOnce
+    commit, committed = kind.commit, list[int]()
+
+    async def noted(self: Any, next_offset: int, *checkpoints: Any) -> None:  # noqa: ANN401
+        await commit(self, next_offset, *checkpoints)
+        if self._place.partition == partition:
+            committed.append(next_offset)
+
+    monkeypatch.setattr(kind, "commit", noted)
+
+    async def run() -> None:
+        async with running(cluster):
+            assert committed, "at open"
+            await until(lambda: len(committed) >= 3)
+
+    asyncio.run(run())
+    assert set(committed) == {1}
+    assert cluster.committed("upbit", "ticker") == 1
+    assert cluster.records("upbit", "ticker") == UPBIT_RECORDS[:1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
+def test_offsets_of_a_running_service_do_not_expire(tmp_path: Path, delivery: str) -> None:
+    """Brokers delete offsets a minute after their commit, the shortest time that they know."""
+    folder = {"local_kafka.folder": str(tmp_path / "kafka")}
+    short = {"offsets.retention.minutes": "1", "offsets.retention.check.interval.ms": "1000"}
+    with (
+        LocalKafka(load_settings(options=folder).local_kafka, print, extra=short) as kafka,
+        Cluster(kafka.address, tmp_path) as cluster,
+    ):
+        cluster.configure(delivery=delivery, consumer={"commit_every_s": 10})
+        cluster.create_topics()
+        for kind in KINDS:
+            topics, partition = cluster.of("upbit", kind)
+            cluster.produce(topics.input, partition, UPBIT[:1])
+        service = cluster.start("run", "--exchange", "upbit")
+        wait_until(
+            lambda: all(cluster.committed("upbit", kind) == 1 for kind in KINDS), "the commits"
+        )
+        # that of a service which does not run; it is committed later and expires all the same
+        cluster.produce(cluster.of("okx", "ticker")[0].input, 0, UPBIT[:1])
+        cluster.commit("okx", "ticker", 1)
+        wait_until(lambda: cluster.committed("okx", "ticker") < 0, "its expiry", seconds=240)
+        assert [cluster.committed("upbit", kind) for kind in KINDS] == [1, 1]
+        service.send_signal(signal.SIGTERM)
+        service.communicate(timeout=120)
+        assert service.returncode == 0

@@ -271,6 +271,7 @@ class Lane:
                 await asyncio.sleep(_LOOK_SECONDS)
                 check(consumer)
                 partitions.look(self.metrics.lag)
+                await partitions.refresh()
         finally:
             partitions.look(self.metrics.lag)
 

@@ -97,6 +97,35 @@ async def after_loss(
     return await _at(consumer, place, choice)
 
 
+async def after_expiry(
+    consumer: AIOKafkaConsumer,
+    place: TopicPartition,
+    saved: int,
+    settings: Settings,
+    log: Any,  # noqa: ANN401 - structlog's
+) -> int:
+    """Returns the start where no offset is committed, but checkpoints go up to offset `saved`.
+
+    The committed offset may have been up to one round of checkpoints further. Raises KafkaFailure
+    if the settings do not allow to go on.
+    """
+    choice = settings.consumer.lost_offset
+    if choice == "stop":
+        raise KafkaFailure(
+            f"No offset of {place.topic}, partition {place.partition} is committed, but the "
+            f"checkpoints of its books go up to offset {saved}: the offset has expired "
+            "(offsets.retention.minutes of the brokers) or was deleted, or the topic was made "
+            f"anew. Commit {saved} or another offset with kafka-consumer-groups --reset-offsets, "
+            "or set consumer.lost_offset to earliest (go on there, at the risk of some records "
+            "twice) or latest."
+        )
+    start = await _at(consumer, place, choice)
+    if choice == "earliest" and await exists(consumer, place, saved):
+        start = saved
+    log.error("committed offset is missing", checkpoints=saved, going_on_at=start)
+    return start
+
+
 async def _at(
     consumer: AIOKafkaConsumer, place: TopicPartition, where: Literal["earliest", "latest"]
 ) -> int:
