@@ -279,22 +279,57 @@ def test_messages_of_others(cluster: Cluster) -> None:
     assert values_of(cluster.consume(topics.input, 3)) == [b"", escape], "nothing cannot be sent"
 
 
-def test_nowhere_to_go(cluster: Cluster) -> None:
+def test_letters_that_name_no_input_topic(cluster: Cluster) -> None:
+    """They are named and left out, and hold up none after them; --to says where to put them."""
     cluster.create_topics()
+    output = cluster.of("upbit", "ticker")[0].output
+    other = f"{cluster.prefix}other"
+    cluster.admin.create_topics([NewTopic(other, 4, 1)])[other].result()
+    wait_until(lambda: other in cluster.admin.list_topics(timeout=10).topics, "the topic")
     letters, topic, partition = put(cluster, [b"a"], topic="gone")
     put(cluster, [b"b"], partition="99")
-    put(cluster, [b"c"], topic=f"{letters}-Replayed")
+    foreign = [f"{letters}-Replayed", "__consumer_offsets", "__transaction_state", output, other]
+    for name in foreign:
+        put(cluster, [name.encode()], topic=name)
+    put(cluster, [b"escape"], topic="\x1b[2J")
     put(cluster, [b"d"])
     done = cluster.marketprep("deadletters", "replay")
     settle(cluster)
     assert done.returncode == 1
     [line, error] = done.stderr.splitlines()
     assert line == told(1)
-    assert error == (
-        "Error: 3 dead letters have nowhere to go, as these are no partitions of input topics: "
-        f"gone, partition {partition}; {topic}, partition 99; {letters}-Replayed, partition "
-        f"{partition}"
+    named = {"gone": 0, **{name: number for number, name in enumerate(foreign, 2)}, "\\x1b[2J": 7}
+    places = [
+        f"{name}, partition {partition} (by {letters}:{partition}:{at})"
+        for name, at in named.items()
+    ]
+    places.append(f"{topic}, partition 99 (by {letters}:{partition}:1)")
+    start = "Error: Dead letters left out: 8. They name what is no partition of an input topic in "
+    start += "the settings: "
+    assert error.startswith(start)
+    rest = error.removeprefix(start)
+    listing, _, remedy = rest.partition(". Correct")
+    assert sorted(listing.split("; ")) == sorted(places)
+    assert remedy.endswith("or name an existing topic with --to.")
+    assert values_of(cluster.consume(topic, partition)) == [b"d"]
+    assert [cluster.end(name, partition) for name in (output, other)] == [0, 0]
+
+    for wrong in (output, letters, f"{letters}-Replayed", "__consumer_offsets"):
+        done = cluster.marketprep("deadletters", "replay", "--to", wrong)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"{wrong} is written by" in done.stderr
+    done = cluster.marketprep("deadletters", "replay", "--to", "gone")
+    assert (done.returncode, done.stderr) == (
+        *(1, "Error: There is no topic gone: name another with --to.\n"),
     )
+    assert replay(cluster, f"{letters}:{partition}:0", "--to", other) == told(1)
+    done = cluster.marketprep("deadletters", "replay", "--to", other)
+    settle(cluster)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (1, told(6, 2))
+    assert "Dead letters left out: 1. " in done.stderr
+    assert f"{topic}, partition 99 (by {letters}:{partition}:1)" in done.stderr
+    expected = [b"a", *(name.encode() for name in foreign), b"escape"]
+    assert values_of(cluster.consume(other, partition)) == expected
     assert values_of(cluster.consume(topic, partition)) == [b"d"]
 
 

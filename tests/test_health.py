@@ -8,7 +8,7 @@ import pytest
 import urllib3
 
 from cluster import Cluster, wait_for_line, wait_until
-from marketprep.health import Health
+from marketprep.health import Health, ask, served
 from marketprep.service import Service
 
 
@@ -16,6 +16,23 @@ def free_address() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def said_to(address: str, request: str) -> bytes:
+    """The whole answer to a request that is sent as it is."""
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host.strip("[]"), int(port)), timeout=30) as connection:
+        connection.sendall(f"{request} HTTP/1.0\r\n\r\n".encode())
+        return b"".join(iter(lambda: connection.recv(4096), b""))
 
 
 def asked(url: str) -> tuple[int, dict[str, object]]:
@@ -74,3 +91,33 @@ def test_what_is_not_looked_at_is_not_live(
     monkeypatch.setattr("marketprep.health._DEAD_SECONDS", 0.0)
     status, content = health.answer("/live")
     assert (status, json.loads(content)["status"]) == (503, "not live")
+
+
+@pytest.mark.parametrize(
+    "target", ["/live?from=probe", "/live?", "http://service:80/live", "http://service/live?a=/b"]
+)
+def test_targets_of_requests(cluster: Cluster, target: str) -> None:
+    """Load balancers and proxies ask with queries, absolute URIs and HEAD."""
+    address = free_address()
+    with served(Health(Service(cluster.settings, [])), address):
+        got, head = (said_to(address, f"{method} {target}") for method in ("GET", "HEAD"))
+        assert said_to(address, f"GET {target.replace('live', 'else')}").startswith(b"HTTP/1.0 404")
+    start, _, content = got.partition(b"\r\n\r\n")
+    assert start.startswith(b"HTTP/1.0 200 ")
+    assert json.loads(content)["status"] == "live"
+    assert f"Content-Length: {len(content)}".encode() in start
+    of_head, _, nothing = head.partition(b"\r\n\r\n")
+    assert (of_head.split(b"\r\n")[0], nothing) == (start.split(b"\r\n")[0], b"")
+    assert f"Content-Length: {len(content)}".encode() in of_head
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_an_address_of_ipv6(cluster: Cluster) -> None:
+    port = free_address().rpartition(":")[2]
+    address = f"[::1]:{port}"
+    cluster.configure(watch={"health_address": address})
+    assert cluster.settings.watch.health_address == address
+    with served(Health(Service(cluster.settings, [])), address):
+        assert ask(address, "live")[0]
+        done = cluster.marketprep_alone("health", "live", "--address", address)
+        assert (done.returncode, json.loads(done.stdout)["status"]) == (0, "live")

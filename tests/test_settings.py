@@ -122,6 +122,7 @@ RIGHT: dict[str, object] = {
     "output.imbalance_levels": [7],
     "output.depth_bps": [7],
     "books.checkpoint_every_s": 0.5,
+    "consumer.commit_every_s": 0.5,
 }
 
 

@@ -186,11 +186,11 @@ class Batch:
 
     def take_originals(
         self,
-    ) -> dict[int, tuple[int, int | None, bytes | None, list[tuple[str, bytes | None]], bool]]:
+    ) -> dict[int, tuple[int, int | None, bytes | None, list[tuple[bytes, bytes | None]], bool]]:
         """Of fetched batches, by index, the Kafka records of which something was rejected.
 
-        Each as offset, time in milliseconds, key, headers, and whether it had no value. They are
-        handed out once.
+        Each as offset, time in milliseconds, key, headers, and whether it had no value. Names of
+        headers are bytes, as they need not be UTF-8. They are handed out once.
         """
 
     @property

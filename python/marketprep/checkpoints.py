@@ -163,6 +163,13 @@ class Checkpoints:
         topic = self._assignment.checkpoints or ""
         return Message(topic, self._partition, key, content, None, headers, is_compressed=True)
 
+    async def saved_offset(self) -> int | None:
+        """Returns the offset up to which the newest checkpoints go; None if there are none."""
+        if not self.are_kept:
+            return None
+        async with LogReader.open(self._settings) as reader:
+            return (await self._read(reader, _log)).next_offset
+
     async def restore(self, committed: int | None, replay: Replay) -> Decoder:
         """A decoder that is as one was when the committed offset was reached.
 

@@ -18,7 +18,7 @@ from aiokafka.consumer import fetcher
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.api import Response
 
-from marketprep import connections, record_sets
+from marketprep import connections, header_names, record_sets
 from marketprep._core import Batch, Finished, Reject
 from marketprep.connections import AIOKafkaConnection, AIOKafkaProtocol
 from marketprep.decoder import Decoder
@@ -232,7 +232,7 @@ def _partition_records(  # noqa: PLR0913, PLR0917 - as PartitionRecords has them
     if is_marked and records.is_known():
         return _PartitionBatches(tp, records, *before, None, None, *behind)
     deserializers = (None, None) if is_marked else (key_deserializer, value_deserializer)
-    as_aiokafka = MemoryRecords(bytes(records.fetched))
+    as_aiokafka = header_names.AnyNameRecords(bytes(records.fetched))
     return PartitionRecords(tp, as_aiokafka, *before, *deserializers, *behind)
 
 
@@ -333,16 +333,15 @@ def _record(  # noqa: PLR0913, PLR0917 - what a record consists of
     offset: int,
     timestamp: int | None,
     key: bytes | None,
-    headers: list[tuple[str, bytes | None]],
+    headers: list[tuple[bytes, bytes | None]],
     is_null: bool,  # noqa: FBT001 - the core's own order
 ) -> ConsumerRecord:
     """A record that was rejected, as consumers have it, but for the value if an item was."""
     value = None if is_null else reject.value
     sizes = [-1 if text is None else len(text) for text in (key, value)]
     time_ms, created = -1 if timestamp is None else timestamp, 0
-    return ConsumerRecord(
-        *place, offset, time_ms, created, key, value, None, *sizes, tuple(headers)
-    )
+    named = tuple((header_names.decode(name), value) for name, value in headers)
+    return ConsumerRecord(*place, offset, time_ms, created, key, value, None, *sizes, named)
 
 
 def columns(

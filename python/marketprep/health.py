@@ -2,11 +2,13 @@
 
 import asyncio
 import http.client
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -49,8 +51,12 @@ class Health:
         """Whether each lane works on all partitions that are its own."""
         return self.is_live and bool(self._lanes) and all(self._lanes.values())
 
-    def answer(self, path: str) -> tuple[int, bytes]:
-        """The HTTP status and the JSON for `/live` and `/ready`."""
+    def answer(self, target: str) -> tuple[int, bytes]:
+        """Returns the HTTP status and the JSON for `/live` and `/ready`.
+
+        A query is ignored, and so are the scheme and the host of an absolute URI.
+        """
+        path = urlsplit(target).path
         known = {"/live": self.is_live, "/ready": self.is_ready}
         if (is_well := known.get(path)) is None:
             return 404, orjson.dumps({"paths": list(known)})
@@ -70,21 +76,32 @@ def served(health: Health, address: str) -> Iterator[None]:
         timeout = _ASK_SECONDS
 
         def do_GET(self) -> None:
+            self.wfile.write(self._begin())
+
+        def do_HEAD(self) -> None:
+            self._begin()
+
+        def _begin(self) -> bytes:
+            """Sends the status and the headers; returns the content that belongs to them."""
             status, content = health.answer(self.path)
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(content)
+            return content
 
         def log_message(self, *_: object) -> None:
             """Nothing: it is asked every few seconds."""
 
+    host, _, port = address.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+
     class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
         def handle_error(self, *_: object) -> None:
             """Nothing: whoever asks may hang up."""
 
-    host, _, port = address.rpartition(":")
     try:
         server = Server((host, int(port)), Handler)
     except OSError as error:

@@ -9,8 +9,11 @@ from typing import Any, Self
 from aiokafka import errors
 from aiokafka.admin import AIOKafkaAdminClient
 
-from marketprep import tls
+from marketprep import error_codes, tls
+from marketprep.error_codes import UnlistedError
 from marketprep.settings import KafkaSettings
+
+error_codes.install()
 
 
 class KafkaFailure(Exception):  # noqa: N818 - the error that a user sees; "Error" stands before it
@@ -230,7 +233,11 @@ _EXPLANATIONS = (
         errors.KafkaTimeoutError,
         "Kafka at {servers} did not answer in time: are all brokers up? (kafka.request_timeout_ms)",
     ),
-    (BaseException, "Kafka at {servers} refused to work: {error}"),
+    (
+        UnlistedError,
+        "Kafka at {servers} refuses a request{about}: error {code}, {name}: {remedy}",
+    ),
+    (BaseException, "Kafka at {servers} refused to work{about}: {error}"),
 )
 
 
@@ -245,6 +252,9 @@ def explain(error: BaseException, settings: KafkaSettings, topic: str | None = N
     text = next(text for kinds, text in _EXPLANATIONS if isinstance(error, kinds))
     said = ", ".join(map(_text, error.args)) if isinstance(error, errors.KafkaError) else str(error)
     said = said.strip().partition("\n")[0]
+    name = type(error).__name__
+    if isinstance(error, errors.BrokerResponseError):
+        name += f" (error {error.errno})"
     return text.format(
         servers=", ".join(settings.bootstrap_servers),
         topic=topic or said or "that was asked for",
@@ -253,7 +263,11 @@ def explain(error: BaseException, settings: KafkaSettings, topic: str | None = N
         user=user(settings),
         mechanism=settings.sasl_mechanism,
         prefix=settings.transactional_id_prefix,
-        error=f"{type(error).__name__}: {said}" if said else type(error).__name__,
+        error=f"{name}: {said}" if said else name,
+        about=f" for the topic {topic}" if topic else "",
+        code=getattr(error, "errno", None),
+        name=getattr(error, "message", None),
+        remedy=getattr(error, "remedy", None),
     )
 
 

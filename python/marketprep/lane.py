@@ -10,7 +10,7 @@ from typing import TypeVar
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition, errors
 
-from marketprep import direct, topics
+from marketprep import direct, header_names, topics
 from marketprep._core import Batch
 from marketprep.assignment import Assignment
 from marketprep.book_log import BookLog
@@ -271,6 +271,7 @@ class Lane:
                 await asyncio.sleep(_LOOK_SECONDS)
                 check(consumer)
                 partitions.look(self.metrics.lag)
+                await partitions.refresh()
         finally:
             partitions.look(self.metrics.lag)
 
@@ -304,6 +305,7 @@ class _Size:
 def _new_consumer(settings: Settings, assignment: Assignment, fetch_bytes: int) -> AIOKafkaConsumer:
     """A consumer that fetches so much at once, of which it may hold several."""
     is_direct = direct.reads_directly(settings)
+    header_names.install()
     if is_direct:
         direct.install()
     return AIOKafkaConsumer(

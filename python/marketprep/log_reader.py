@@ -7,6 +7,7 @@ from typing import Self
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition, errors
 
+from marketprep import header_names
 from marketprep.kafka import KafkaFailure, connection, explain
 from marketprep.outbox import close
 from marketprep.settings import Settings
@@ -27,6 +28,7 @@ class LogReader:
     @asynccontextmanager
     async def open(cls, settings: Settings) -> AsyncIterator[Self]:
         """A reader that is connected. Raises KafkaFailure for whatever Kafka refuses meanwhile."""
+        header_names.install()
         consumer = AIOKafkaConsumer(
             **connection(settings.kafka),
             enable_auto_commit=False,

@@ -10,6 +10,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, errors
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from marketprep import header_names
 from marketprep._core import BATCH_BYTES, Finished
 from marketprep.batch import Message
 from marketprep.direct import ProducedBatch
@@ -130,31 +131,38 @@ class Outbox:
 
     async def _send(self, topic: str, partition: int, messages: list[Message], now: int) -> None:
         is_compressed = messages[0].is_compressed
-        new_batch = self._compressed_batch if is_compressed else self._producer.create_batch
-        batch = new_batch()
+        are_utf8 = header_names.are_utf8(message.headers for message in messages)
+        batch = self._new_batch(are_utf8=are_utf8, is_compressed=is_compressed)
         for message in messages:
             if message.value and len(message.value) > BATCH_BYTES:
                 if batch.record_count():
                     await self._post(topic, partition, batch)
-                batch = self._compressed_batch()
+                batch = self._new_batch(are_utf8=are_utf8, is_compressed=True)
             # a time beyond the broker's clock would be refused
             time_ms = now if message.timestamp is None else min(message.timestamp, now)
             content = {
                 "timestamp": time_ms,
                 "key": message.key,
                 "value": message.value,
-                "headers": list(message.headers),
+                "headers": header_names.encodable(message.headers),
             }
             if batch.append(**content) is None:
                 await self._post(topic, partition, batch)
-                batch = new_batch()
+                batch = self._new_batch(are_utf8=are_utf8, is_compressed=is_compressed)
                 batch.append(**content)
         await self._post(topic, partition, batch)
 
-    def _compressed_batch(self) -> BatchBuilder:
-        """A batch for what is longer than batches are: what came in compressed must get out too."""
-        is_transactional = self._producer._txn_manager.transactional_id is not None  # noqa: SLF001 - create_batch asks it too
-        return BatchBuilder(BATCH_BYTES, _ZSTD, is_transactional=is_transactional)
+    def _new_batch(self, *, are_utf8: bool, is_compressed: bool) -> BatchBuilder:
+        """Returns an empty batch, by zstd if it is to be compressed whatever the settings say.
+
+        So is what is longer than batches are: what came in compressed must get out too.
+        """
+        accumulator = self._producer._message_accumulator  # noqa: SLF001 - create_batch asks these too
+        is_transactional = self._producer._txn_manager.transactional_id is not None  # noqa: SLF001 - see above
+        compression = _ZSTD if is_compressed else accumulator._compression_type  # noqa: SLF001 - see above
+        if are_utf8:
+            return BatchBuilder(BATCH_BYTES, compression, is_transactional=is_transactional)
+        return header_names.AnyNameBatch(compression, is_transactional=is_transactional)
 
     async def _post(self, topic: str, partition: int, batch: Any) -> None:  # noqa: ANN401 - as above
         self._check()

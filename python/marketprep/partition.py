@@ -107,6 +107,7 @@ class Partition:
         self._checkpoints = Checkpoints(around.assignment, around.settings, number)
         self._delivery = _delivery(around, self.place, consumer)
         self._committed = self._committing = 0
+        self._committed_at = time.monotonic()
         self._end: int | None = None
         self._reading = asyncio.Lock()
         self._is_closing = self._is_sought = False
@@ -116,16 +117,36 @@ class Partition:
         """Goes to the committed offset, with the books as they were there."""
         await self._delivery.start()
         committed = await offsets.committed(self._consumer, self.place)
-        start = committed
-        if start is None:
-            start = await offsets.first(self._consumer, self.place, self._around.settings)
+        committed, start = await self._start(committed)
         self.position = self._committed = self._committing = start
         await self._note_end()
         self.decoder = await self._checkpoints.restore(committed, _replay)
-        if beginning := self._checkpoints.beginning(start):
-            await self._delivery.begin()
-            await self._delivery.send(beginning)
-            await self._delivery.commit(start)
+        # Without a committed offset a restart would determine the start anew, and with
+        # `consumer.start: latest` skip what has come meanwhile; an old one would soon expire.
+        await self._delivery.begin()
+        await self._delivery.send(self._checkpoints.beginning(start))
+        await self._delivery.commit(start)
+        self._committed_at = time.monotonic()
+
+    async def _start(self, committed: int | None) -> tuple[int | None, int]:
+        """Returns the committed offset, None if the books cannot go on from it, and the start.
+
+        Raises KafkaFailure if the offset does not exist and the settings do not let it go on. It
+        asks before the first poll, as with `--until-end` an offset after the end ends the work.
+        """
+        settings = self._around.settings
+        if committed is None:
+            saved = await self._checkpoints.saved_offset()
+            if saved is None:
+                return None, await offsets.first(self._consumer, self.place, settings)
+            start = await offsets.after_expiry(
+                self._consumer, self.place, saved, settings, self._log
+            )
+            return (saved if start == saved else None), start
+        if await offsets.exists(self._consumer, self.place, committed):
+            return committed, committed
+        start = await offsets.after_loss(self._consumer, self.place, committed, settings, self._log)
+        return None, start
 
     async def _note_end(self) -> None:
         if self._around.until_end:
@@ -256,6 +277,22 @@ class Partition:
         self._consumer.seek(self.place, offset)
         self.position = offset
 
+    async def refresh(self) -> None:
+        """Commits the position again if that was last done `consumer.commit_every_s` ago.
+
+        Brokers delete offsets `offsets.retention.minutes` after their commit, as nobody is a member
+        of the group where partitions are assigned by hand.
+        """
+        every = self._around.settings.consumer.commit_every_s
+        if time.monotonic() - self._committed_at < every:
+            return
+        async with self._reading:
+            if self._is_closing or self._rest:  # what is read is committed soon
+                return
+            self._committed_at = time.monotonic()
+            saved = self._checkpoints.round(self.position, self.decoder)
+            await self._queue.put(Poll(self.position, checkpoints=saved))
+
     async def finish(self) -> None:
         """Lets `write` end once all that was read is committed, books with it."""
         async with self._reading:
@@ -330,6 +367,7 @@ class Partition:
         self._committing = polls[-1].next_offset
         await self._delivery.commit(self._committing, checkpoints)
         self._committed = self._committing
+        self._committed_at = time.monotonic()
         self._account.change(-held)
         for poll in polls:
             if poll.batch:

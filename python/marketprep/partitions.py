@@ -122,6 +122,11 @@ class PartitionManager(ConsumerRebalanceListener):  # type: ignore[misc] # it ha
         for number in numbers:
             self._work.pop(number, None)
 
+    async def refresh(self) -> None:
+        """Commits positions again where that was last done long ago."""
+        for partition in self.open:
+            await partition.refresh()
+
     def look(self, lag: dict[int, int | None]) -> None:
         """Brings the lag up to date, by partition."""
         known: Mapping[int, int | None] = {of.number: of.look() for of in self._open.values()}

@@ -7,10 +7,10 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
-from aiokafka import errors
+from aiokafka import TopicPartition, errors
 
 from marketprep import dead_letters, topics
-from marketprep.assignment import Assignment
+from marketprep.assignment import Assignment, assignments
 from marketprep.batch import Message
 from marketprep.delivery import Fenced, Transactions
 from marketprep.kafka import KafkaFailure, admin, explain
@@ -25,7 +25,7 @@ _TRANSACTION_LETTERS = 1000
 _TRANSACTION_BYTES = 4 << 20
 
 #: What becomes of a dead letter that was asked for: it is replayed; or it was before; or it has
-#: failed after a replay, and is left out; or there is nowhere to put it.
+#: failed after a replay, and is left out; or it names no partition of an input topic.
 Fate = Literal["replayed", "earlier", "failed again", "nowhere"]
 
 #: What replayed messages are compressed by.
@@ -57,8 +57,8 @@ class Tally:
     counts: dict[tuple[str, str], Counter[Fate]] = field(default_factory=dict)
     #: The size of those that are replayed.
     size: int = 0
-    #: The partitions that are not there.
-    nowhere: set[str] = field(default_factory=set)
+    #: What letters name that is no partition of an input topic, and the first letter of each.
+    nowhere: dict[TopicPartition, Place] = field(default_factory=dict)
 
     def add(self, letter: Letter, fate: Fate) -> None:
         """Counts one in."""
@@ -66,7 +66,7 @@ class Tally:
         if fate == "replayed":
             self.size += letter.size
         elif fate == "nowhere":
-            self.nowhere.add(f"{letter.origin.topic}, partition {letter.origin.partition}")
+            self.nowhere.setdefault(letter.origin, letter.place)
 
     def total(self, fate: Fate) -> int:
         """How many there are of a fate."""
@@ -84,9 +84,18 @@ class Replay:
     A producer's start waits for the last transaction with its id to end, and lets no other go on
     with that id; only then are the notes read. So nothing is replayed twice, even where one replay
     runs beside another.
+
+    Dead letters go to the topics that they name, if the settings have these as input topics:
+    anybody can put a letter there, and name any topic. With `target` all of them go to that topic.
     """
 
-    def __init__(self, settings: Settings, lanes: Sequence[Assignment], wanted: Wanted) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        lanes: Sequence[Assignment],
+        wanted: Wanted,
+        target: str | None = None,
+    ) -> None:
         #: What the first look has found.
         self.plan = Tally()
         #: What has become of it so far.
@@ -95,6 +104,8 @@ class Replay:
         self._settings = settings
         self._lanes = lanes
         self._wanted = wanted
+        self._target_topic = target
+        self._inputs = {lane.topics.input for lane in assignments(settings)}
         self._found: Mapping[str, topics.Found] = {}
         self._due: list[Section] = []
 
@@ -109,6 +120,8 @@ class Replay:
         """
         async with admin(self._settings.kafka) as client:
             self._found = await topics.find(client)
+        if self._target_topic and self._target_topic not in self._found:
+            raise KafkaFailure(f"There is no topic {self._target_topic}: name another with --to.")
         async with LogReader.open(self._settings) as reader:
             if place := self._wanted.place:
                 [lane] = self._lanes
@@ -195,11 +208,9 @@ class Replay:
         note = Note(replayed[0].record.partition)
         messages = []
         for letter in replayed:
-            origin = letter.origin
+            topic, partition = self._target(letter)
             messages.append(
-                dead_letters.replayed(
-                    letter.record, origin.topic, origin.partition, letter.attempt + 1
-                )
+                dead_letters.replayed(letter.record, topic, partition, letter.attempt + 1)
             )
             note.add(letter.record, letter.before)
         return [*messages, note.message(topics.replayed_name(self._settings, lane))]
@@ -238,10 +249,15 @@ class Replay:
             return "earlier"
         if letter.attempt and not self._wanted.again:
             return "failed again"
+        topic, partition = self._target(letter)
+        is_allowed = topic == self._target_topic or topic in self._inputs
+        has_partition = topic in self._found and partition < self._found[topic].partitions
+        return "replayed" if is_allowed and has_partition else "nowhere"
+
+    def _target(self, letter: Letter) -> TopicPartition:
+        """Returns the partition to which a dead letter is replayed."""
         topic, partition = letter.origin
-        ours = {letter.lane.dead_letters, topics.replayed_name(self._settings, letter.lane)}
-        is_there = topic in self._found and partition < self._found[topic].partitions
-        return "replayed" if is_there and topic not in ours else "nowhere"
+        return TopicPartition(self._target_topic or topic, partition)
 
     def _failure(self, error: Exception, lane: Assignment) -> Exception:
         """What is wrong, for people."""

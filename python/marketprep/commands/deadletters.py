@@ -17,6 +17,7 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
+from marketprep import header_names
 from marketprep import topics as of_kafka
 from marketprep._core import reject_reasons
 from marketprep.assignment import Assignment, assignments
@@ -40,6 +41,9 @@ from marketprep.settings import Region, Settings
 
 #: How much of a detail a table shows.
 _DETAIL_LENGTH = 80
+
+#: How many targets the sentence about letters that were left out names.
+_NAMED_TARGETS = 20
 
 #: Wider than any table.
 _MAX_WIDTH = 10_000
@@ -219,7 +223,7 @@ def show(
         return
     lines = [("place", str(letter.place)), ("time", _time(record.timestamp) or NONE)]
     lines += [("replayed", "yes" if letter.is_replayed else "no"), ("key", _text(record.key))]
-    lines += [(name, _text(value)) for name, value in record.headers]
+    lines += [(_text(header_names.encode(name)), _text(value)) for name, value in record.headers]
     for name, text in lines:
         click.echo(f"{name}: {text}".translate(_VISIBLE).replace("\n", "\\n"))
     click.echo()
@@ -247,6 +251,12 @@ async def _read(settings: Settings, lane: Assignment, place: Place) -> Letter:
     "--again", is_flag=True, help="Also those that were replayed before and have failed again."
 )
 @click.option("--dry-run", "is_dry", is_flag=True, help="Count only.")
+@click.option(
+    "--to",
+    "target",
+    metavar="TOPIC",
+    help="Write to this topic, whatever topic the dead letters name. Their partition stays.",
+)
 @setting_option
 @servers_option
 def replay(  # noqa: PLR0913, PLR0917 - an option each
@@ -260,6 +270,7 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
     *,
     again: bool,
     is_dry: bool,
+    target: str | None,
 ) -> None:
     """Put dead letters back on the input topics, each once.
 
@@ -267,6 +278,9 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
     that they came from, with the key, the headers and the time that they had there, and the header
     marketprep.attempt. Let the service run meanwhile: brokers may soon delete again what is older
     than the input topic keeps messages.
+
+    A dead letter that names a topic which is no input topic of the settings is left out and named,
+    and the exit code is 1. --to writes such letters to a topic of your choice.
 
     What was replayed before is left out, and so is what has failed again since, without --again.
     Ctrl-C, a crash or a failure does no harm: what was replayed by then is noted, and the next
@@ -279,7 +293,9 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
         lanes = [_lane_of(settings, place)]
     else:
         lanes = _lanes(settings, regions, kinds)
-    replaying = Replay(settings, lanes, Wanted(reasons, exchanges, place, again))
+    if target:
+        _check_target(settings, target)
+    replaying = Replay(settings, lanes, Wanted(reasons, exchanges, place, again), target)
     tally = replaying.plan if is_dry else replaying.done
     try:
         asyncio.run(_replay(replaying, is_dry=is_dry))
@@ -292,10 +308,40 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
         click.echo("interrupted: running it again goes on", err=True)
         sys.exit(128 + signal.SIGINT)
     if replaying.plan.nowhere:
-        raise KafkaFailure(
-            f"{replaying.plan.total('nowhere'):,} dead letters have nowhere to go, as these are no "
-            f"partitions of input topics: {'; '.join(sorted(replaying.plan.nowhere))}"
+        raise KafkaFailure(_left_out(replaying.plan))
+
+
+def _check_target(settings: Settings, topic: str) -> None:
+    """Raises BadParameter for a topic to which replays must not write: Kafka's and our own."""
+    written = {
+        name
+        for lane in assignments(settings)
+        for name in (
+            lane.topics.output,
+            lane.dead_letters,
+            lane.checkpoints,
+            of_kafka.replayed_name(settings, lane),
         )
+    }
+    if topic in written or topic.startswith("__"):
+        owner = "the service" if topic in written else "Kafka"
+        text = f"{topic} is written by {owner} alone: name another topic"
+        raise click.BadParameter(text, param_hint="--to")
+
+
+def _left_out(plan: Tally) -> str:
+    """Returns the sentence about dead letters that name no partition of an input topic."""
+    named = [
+        f"{topic}, partition {partition} (by {place})".translate(_VISIBLE)
+        for (topic, partition), place in sorted(plan.nowhere.items())
+    ]
+    if len(named) > _NAMED_TARGETS:
+        named[_NAMED_TARGETS:] = [f"and {len(named) - _NAMED_TARGETS:,} more"]
+    return (
+        f"Dead letters left out: {plan.total('nowhere'):,}. They name what is no partition of an "
+        f"input topic in the settings: {'; '.join(named)}. Correct topics.… in the settings, or "
+        "name an existing topic with --to."
+    )
 
 
 async def _replay(replaying: Replay, *, is_dry: bool) -> None:

@@ -192,6 +192,7 @@ class ConsumerSettings(_Section):
     session_timeout_ms: int = Field(ge=1000)
     start: Literal["earliest", "latest"]
     lost_offset: Literal["stop", "earliest", "latest"]
+    commit_every_s: float = Field(gt=0, allow_inf_nan=False)
 
 
 class BatchSettings(_Section):

@@ -16,8 +16,8 @@ use crate::kafka::reader::{self, Corrupt, Record};
 pub type Fetched = (PyBackedBytes, Integer<usize>, Integer<usize>, Integer<i64>);
 
 /// What a Kafka record had besides its value: offset, time in milliseconds, key, headers, and
-/// whether it had no value.
-pub type Original = (i64, Option<i64>, Option<Vec<u8>>, Vec<(String, Option<Vec<u8>>)>, bool);
+/// whether it had no value. Names of headers are bytes: other clients need not write UTF-8.
+pub type Original = (i64, Option<i64>, Option<Vec<u8>>, Vec<(Vec<u8>, Option<Vec<u8>>)>, bool);
 
 /// What a reject takes besides its value, here and in what Python makes of it.
 const REJECT_BYTES: usize = 1 << 10;
@@ -96,11 +96,7 @@ fn take(decoder: &mut Decoder, record: &Record, found: &mut Decoded) {
 
 fn original(record: &Record) -> Original {
     let headers = record.headers().into_iter();
-    let headers = headers
-        .map(|(name, value)| {
-            (String::from_utf8_lossy(name).into_owned(), value.map(<[u8]>::to_vec))
-        })
-        .collect();
+    let headers = headers.map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec))).collect();
     let key = record.key.map(<[u8]>::to_vec);
     (record.offset, record.timestamp, key, headers, record.value.is_none())
 }
