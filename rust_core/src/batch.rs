@@ -124,13 +124,6 @@ pub enum Oddity {
 }
 
 impl Counts {
-    /// Takes back what was counted since, but for what is odd about books that have changed.
-    fn go_back(&mut self, before: &Counts) {
-        let oddities = self.oddities;
-        self.clone_from(before);
-        self.oddities = oddities;
-    }
-
     #[inline(always)]
     pub fn note_if(&mut self, is_so: bool, oddity: Oddity) {
         self.oddities[oddity as usize] += u64::from(is_so);
@@ -292,58 +285,22 @@ impl Decoder {
         outcome: &mut Outcome,
     ) -> Result<(), (Error, Option<usize>)> {
         let value = input.value;
-        let envelope = Envelope::split(value, &mut self.ranges).map_err(|error| (error, None))?;
+        let Decoder { rows, items, ranges, parts } = self;
+        let envelope = Envelope::split(value, ranges).map_err(|error| (error, None))?;
         let exchange = Exchange::find(&envelope.market).ok_or((Error::Market, None))?;
-        let row = self.rows[exchange].as_ref().ok_or((Error::Market, Some(exchange)))?;
+        let row = rows[exchange].as_ref().ok_or((Error::Market, Some(exchange)))?;
         let region = envelope.region.as_deref().and_then(region).unwrap_or(&row.region);
-        self.items.records.begin(region, &envelope.market, &envelope.symbol);
+        items.records.begin(region, &envelope.market, &envelope.symbol);
         let now = outcome.now;
         let source = Source { exchange, symbol: &envelope.name, index, input, row, now };
         let before = outcome.counts[exchange].records;
         let changes_before = outcome.changes.len();
-        let is_text = value.is_ascii() || std::str::from_utf8(value).is_ok();
-        for (number, item) in self.ranges.iter().enumerate() {
-            let counts = &mut outcome.counts[exchange];
-            counts.items += 1;
-            let mut fault = None;
-            let decoded = if is_text || std::str::from_utf8(&value[item.clone()]).is_ok() {
-                let before = self.items.records.place();
-                let (kept, changes, parts) = (*counts, &mut outcome.changes, &mut self.parts);
-                let part = Part { bytes: &value[item.start..], length: item.len() };
-                let items = &mut self.items;
-                let has_escapes = envelope.escaped.binary_search(&number).is_ok();
-                let decode = || {
-                    let tally = &mut Tally { counts, changes, parts };
-                    items.decode(part, has_escapes, source, tally)
-                };
-                fault::caught(decode).unwrap_or_else(|found| {
-                    fault = Some(found);
-                    outcome.counts[exchange].go_back(&kept);
-                    self.parts.clear();
-                    self.items.abandon(before);
-                    let rows = &self.rows;
-                    let loss = self.items.books.abandon(|exchange, instrument| {
-                        rows[exchange].as_ref()?.places(instrument)
-                    });
-                    let change = loss.map(|loss| Change::of(loss, index, Reason::Internal));
-                    outcome.changes.extend(change);
-                    Err(Error::Internal)
-                })
-            } else {
-                Err(Error::Utf8)
-            };
-            let mut reject = |item: &[u8], error: Error, fault: Option<String>| {
-                outcome.counts[exchange].rejected += 1;
-                let value = envelope.with_only(value, item);
-                let (item, exchange) = (Some(number), Some(ALL[exchange].name));
-                outcome.rejects.push(Reject { index, item, exchange, error, fault, value });
-            };
-            for RejectedPart { item, error } in self.parts.drain(..) {
-                reject(&item, error, None);
-            }
-            if let Err(error) = decoded {
-                reject(&value[item.clone()], error, fault);
-            }
+        let mut work =
+            Work { items, parts, ranges, envelope: &envelope, source, next: 0, records: (0, 0) };
+        while let Err(fault) = fault::caught(|| work.go_on(outcome)) {
+            let places =
+                |exchange: usize, instrument: &[u8]| rows[exchange].as_ref()?.places(instrument);
+            work.abandon(fault, places, outcome);
         }
         outcome.count_dropped(changes_before);
         let records = outcome.counts[exchange].records - before;
@@ -352,6 +309,92 @@ impl Decoder {
             outcome.runs.push(Run { index, exchange, records, timestamp });
         }
         Ok(())
+    }
+}
+
+/// The items of an envelope, and how far they are decoded. Faults are caught outside of the loop over
+/// them, as that takes time.
+struct Work<'w, 'e> {
+    items: &'w mut Items,
+    parts: &'w mut Vec<RejectedPart>,
+    ranges: &'w [Range<usize>],
+    envelope: &'w Envelope<'e>,
+    source: Source<'w>,
+    /// The item that is being decoded.
+    next: usize,
+    /// Where its records begin.
+    records: (usize, u64),
+}
+
+impl Work<'_, '_> {
+    /// Decodes the items that are left.
+    fn go_on(&mut self, outcome: &mut Outcome) {
+        let Source { exchange, input, .. } = self.source;
+        let (ranges, envelope, source) = (self.ranges, self.envelope, self.source);
+        let value = input.value;
+        let is_text = value.is_ascii() || std::str::from_utf8(value).is_ok();
+        for (number, item) in ranges.iter().enumerate().skip(self.next) {
+            self.next = number;
+            self.records = self.items.records.place();
+            let counts = &mut outcome.counts[exchange];
+            counts.items += 1;
+            let decoded = if is_text || std::str::from_utf8(&value[item.clone()]).is_ok() {
+                let part = Part { bytes: &value[item.start..], length: item.len() };
+                let (changes, parts) = (&mut outcome.changes, &mut *self.parts);
+                let tally = &mut Tally { counts, changes, parts };
+                self.items.decode(part, envelope.has_escapes(number), &source, tally)
+            } else {
+                Err(Error::Utf8)
+            };
+            if decoded.is_err() || !self.parts.is_empty() {
+                self.set_aside(decoded, &value[item.clone()], outcome);
+            }
+        }
+        self.next = ranges.len();
+    }
+
+    /// Rejects the item, or the messages of it that could not be read.
+    #[cold]
+    #[inline(never)]
+    fn set_aside(&mut self, decoded: Result<()>, item: &[u8], outcome: &mut Outcome) {
+        for RejectedPart { item, error } in std::mem::take(self.parts) {
+            self.reject(&item, error, None, outcome);
+        }
+        if let Err(error) = decoded {
+            self.reject(item, error, None, outcome);
+        }
+    }
+
+    /// Sets the item aside at which this program failed, and takes back what came of it. What is odd
+    /// about books stays counted, as their messages have taken effect.
+    #[cold]
+    #[inline(never)]
+    fn abandon(
+        &mut self,
+        fault: String,
+        places: impl Fn(usize, &[u8]) -> Option<[usize; 2]>,
+        outcome: &mut Outcome,
+    ) {
+        self.parts.clear();
+        self.items.abandon(self.records);
+        let loss = self.items.books.abandon(places);
+        let change = loss.map(|loss| Change::of(loss, self.source.index, Reason::Internal));
+        outcome.changes.extend(change);
+        if let Some(item) = self.ranges.get(self.next) {
+            let item = &self.source.input.value[item.clone()];
+            self.reject(item, Error::Internal, Some(fault), outcome);
+        }
+        self.next += 1;
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn reject(&self, item: &[u8], error: Error, fault: Option<String>, outcome: &mut Outcome) {
+        let Source { exchange, index, input, .. } = self.source;
+        outcome.counts[exchange].rejected += 1;
+        let value = self.envelope.with_only(input.value, item);
+        let (item, exchange) = (Some(self.next), Some(ALL[exchange].name));
+        outcome.rejects.push(Reject { index, item, exchange, error, fault, value });
     }
 }
 

@@ -51,6 +51,8 @@ pub struct Books {
     clock: u64,
     /// Each entry once, and when it was updated, or earlier.
     queue: BinaryHeap<Reverse<(u64, EntryId)>>,
+    /// The key of an entry that the present message has added.
+    new_key: Option<Arc<[u8]>>,
     /// What was dropped while checkpoints were restored.
     pub dropped: Vec<Loss>,
     /// Entries that were dropped and whose checkpoints are to be removed.
@@ -163,6 +165,7 @@ impl Books {
             count: 0,
             clock: 0,
             queue: BinaryHeap::new(),
+            new_key: None,
             dropped: Vec::new(),
             removed: Vec::new(),
             at_work: None,
@@ -178,19 +181,21 @@ impl Books {
         places: KnownPlaces,
     ) -> Published<'_> {
         self.clock += 1;
+        let now = self.clock;
         let books = &mut self.exchanges[place.exchange];
         let table = match message.form {
             Form::Unsaid | Form::Whole => Table::Whole,
             Form::Snapshot | Form::Delta => Table::Kept,
         };
         self.at_work = Some((place.exchange, table));
-        let (published, new_key) = match table {
-            Table::Whole => books.whole(place, message, self.clock),
-            Table::Kept => books.keep(place, message, terms, places, self.clock),
+        let new_key = &mut self.new_key;
+        let published = match table {
+            Table::Whole => books.whole(place, message, now, new_key),
+            Table::Kept => books.keep(place, message, terms, places, now, new_key),
         };
-        if let Some(key) = new_key {
+        if let Some(key) = self.new_key.take() {
             self.count += 1;
-            self.queue.push(Reverse((self.clock, (place.exchange, table, key))));
+            self.queue.push(Reverse((now, (place.exchange, table, key))));
         }
         published
     }
@@ -209,6 +214,7 @@ impl Books {
     /// The queue may have an entry too early, as updates leave it alone: it is put back then, once for
     /// all updates before.
     #[cold]
+    #[inline(never)]
     fn drop_one(&mut self) -> Option<Loss> {
         while let Some(Reverse((queued, id))) = self.queue.pop() {
             steps::count(1);
@@ -363,19 +369,22 @@ impl Books {
     }
 }
 
-/// What a message leaves, and the key of its entry if that is new.
-type Effect<'b> = (Published<'b>, Option<Arc<[u8]>>);
-
 impl OfExchange {
     /// A whole book is published as it is, if it is not older than the last one.
-    fn whole<V: Value>(&mut self, place: Place, message: &OrderBook<V>, now: u64) -> Effect<'_> {
-        let Some(last) = message.sequence.last else { return (Published::Whole, None) };
+    fn whole<V: Value>(
+        &mut self,
+        place: Place,
+        message: &OrderBook<V>,
+        now: u64,
+        new_key: &mut Option<Arc<[u8]>>,
+    ) -> Published<'_> {
+        let Some(last) = message.sequence.last else { return Published::Whole };
         let name = if message.instrument.is_empty() { place.symbol } else { &message.instrument };
         write_key(&mut self.key, &message.feed, name);
-        let (entry, new_key) = entry(&mut self.whole, &self.key, Whole::default);
+        let entry = entry(&mut self.whole, &self.key, Whole::default, new_key);
         let is_first = new_key.is_some();
         if !entry.begins(place.offset, now) {
-            return (Published::Outdated, new_key);
+            return Published::Outdated;
         }
         let whole = &mut entry.content;
         whole.offset = place.offset;
@@ -384,7 +393,7 @@ impl OfExchange {
         let begins_anew = is_first || (ALL[place.exchange].numbers_restart && is_later);
         if last <= whole.last && !begins_anew && whole.repeated < MOST_REPEATED {
             whole.repeated += 1;
-            return (Published::Outdated, new_key);
+            return Published::Outdated;
         }
         whole.is_anew = !is_first && last <= whole.last;
         (whole.last, whole.time, whole.repeated) = (last, time.or(whole.time), 0);
@@ -392,7 +401,7 @@ impl OfExchange {
             whole.base.get_or_insert_default().hold(message);
             (whole.is_fresh, whole.is_arranged) = (true, false);
         }
-        (Published::Whole, new_key)
+        Published::Whole
     }
 
     /// A snapshot or a change goes into the book that is kept.
@@ -403,17 +412,18 @@ impl OfExchange {
         terms: &Terms,
         places: KnownPlaces,
         now: u64,
-    ) -> Effect<'_> {
+        new_key: &mut Option<Arc<[u8]>>,
+    ) -> Published<'_> {
         write_key(&mut self.key, &message.feed, &message.instrument);
-        let (entry, new_key) = entry(&mut self.kept, &self.key, || {
-            Book::new(message.depth.unwrap_or(terms.depth), places(&message.instrument))
-        });
+        let content =
+            || Book::new(message.depth.unwrap_or(terms.depth), places(&message.instrument));
+        let entry = entry(&mut self.kept, &self.key, content, new_key);
         let may_build = message.form == Form::Delta && message.feed.is_empty();
         if !entry.begins(place.offset, now) {
             if may_build {
                 use_base(&mut self.whole, &mut self.base_key, place, message);
             }
-            return (Published::Outdated, new_key);
+            return Published::Outdated;
         }
         let book = &mut entry.content;
         book.offset = place.offset;
@@ -425,7 +435,7 @@ impl OfExchange {
                 Base::Later if book.repeated < MOST_REPEATED => {
                     book.repeated += 1;
                     book.history.outdated += 1;
-                    return (Published::Outdated, new_key);
+                    return Published::Outdated;
                 }
                 Base::None | Base::Later => {}
                 Base::Fits(base, last) => adopted = book.adopt(base, last),
@@ -433,29 +443,30 @@ impl OfExchange {
         }
         #[cfg(test)]
         crate::fault::strike(&message.instrument);
-        let published = match book.take(message, &ALL[place.exchange], terms) {
+        match book.take(message, &ALL[place.exchange], terms) {
             None => Published::Outdated,
             Some(judgement) => {
                 let reason = judgement.reason.or(adopted).filter(|_| book.quality != quality);
                 Published::Kept(book, Judgement { reason, ..judgement })
             }
-        };
-        (published, new_key)
+        }
     }
 }
 
-/// The entry of a key, and the key as it is kept if the entry is new.
+/// The entry of a key; `new_key` becomes the key as it is kept if the entry is new.
 #[inline]
 fn entry<'m, T>(
     entries: &'m mut HashMap<Arc<[u8]>, Entry<T>>,
     key: &[u8],
     content: impl FnOnce() -> T,
-) -> (&'m mut Entry<T>, Option<Arc<[u8]>>) {
+    new_key: &mut Option<Arc<[u8]>>,
+) -> &'m mut Entry<T> {
     match entries.entry_ref(key) {
-        EntryRef::Occupied(entry) => (entry.into_mut(), None),
+        EntryRef::Occupied(entry) => entry.into_mut(),
         EntryRef::Vacant(entry) => {
             let key: Arc<[u8]> = key.into();
-            (entry.insert_with_key(Arc::clone(&key), Entry::new(content())), Some(key))
+            *new_key = Some(Arc::clone(&key));
+            entry.insert_with_key(key, Entry::new(content()))
         }
     }
 }
@@ -547,6 +558,8 @@ fn find_base<'w, V: Value>(
 /// Marks the base of a change as used where the book that built on it was restored from a later
 /// checkpoint than the base. Else the base would look as if another book, or a change that comes once
 /// more, could build on it.
+#[cold]
+#[inline(never)]
 fn use_base<V: Value>(
     whole: &mut HashMap<Arc<[u8]>, Entry<Whole>>,
     key: &mut Vec<u8>,

@@ -71,10 +71,19 @@ impl<D: Draft> Drafts<D> {
     pub fn clear(&mut self, extended: bool) {
         self.extended = extended;
         self.all.truncate(FEW); // one item of many is no reason to keep memory for all
-        for (draft, _) in self.all.iter_mut().take(self.used).skip(USUAL) {
-            draft.reset(extended);
+        if self.used > USUAL {
+            self.reset_more();
         }
         self.used = 0;
+    }
+
+    /// Gives back the memory of drafts that the next item mostly does not need.
+    #[cold]
+    #[inline(never)]
+    fn reset_more(&mut self) {
+        for (draft, _) in self.all.iter_mut().take(self.used).skip(USUAL) {
+            draft.reset(self.extended);
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -84,7 +93,10 @@ impl<D: Draft> Drafts<D> {
     /// Visits the messages in their order, until one fails.
     #[inline(always)]
     pub fn visit(&mut self, mut visit: impl FnMut(&mut D) -> Result<()>) -> Result<()> {
-        (0..self.used).try_for_each(|at| self.visit_at(at, &mut visit))
+        for at in 0..self.used {
+            self.visit_at(at, &mut visit)?;
+        }
+        Ok(())
     }
 
     /// Visits all messages, or those at some places.

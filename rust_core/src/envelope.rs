@@ -70,6 +70,12 @@ impl<'a> Envelope<'a> {
         })
     }
 
+    /// Whether an item has escapes beyond those of its own quotes.
+    #[inline]
+    pub fn has_escapes(&self, item: usize) -> bool {
+        !self.escaped.is_empty() && self.escaped.binary_search(&item).is_ok()
+    }
+
     /// The envelope with one of its items alone, all else as it came; or without the members that
     /// nobody reads, where these are so long that each item would multiply them.
     pub fn with_only(&self, value: &[u8], item: &[u8]) -> Vec<u8> {

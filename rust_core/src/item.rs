@@ -108,7 +108,7 @@ impl Items {
         &mut self,
         item: Part,
         has_escapes: bool,
-        source: Source,
+        source: &Source,
         tally: &mut Tally,
     ) -> Result<()> {
         match item.exactly() {
@@ -125,7 +125,7 @@ impl Items {
     }
 
     /// Whichever spelling it is, either reads it: the right one sooner.
-    fn escaped(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
+    fn escaped(&mut self, item: Part, source: &Source, tally: &mut Tally) -> Result<()> {
         let inside = Part { bytes: &item.bytes[1..], length: item.length - 2 };
         if looks_compact(inside.bytes) {
             self.with_usual::<Compact>(inside, source, tally)
@@ -138,7 +138,7 @@ impl Items {
         &mut self,
         inside: &[u8],
         has_escapes: bool,
-        source: Source,
+        source: &Source,
         tally: &mut Tally,
     ) -> Result<()> {
         let mut text = std::mem::take(&mut self.text);
@@ -160,7 +160,7 @@ impl Items {
         item: Part,
         has_escapes: bool,
         is_string: bool,
-        source: Source,
+        source: &Source,
         tally: &mut Tally,
     ) -> Result<()> {
         if has_escapes && memchr(b'\\', item.exactly()).is_some() {
@@ -176,7 +176,7 @@ impl Items {
         &mut self,
         item: Part,
         is_string: bool,
-        source: Source,
+        source: &Source,
         tally: &mut Tally,
     ) -> Result<()> {
         let mut text = std::mem::take(&mut self.simple);
@@ -196,11 +196,12 @@ impl Items {
 
     /// Lets an item that cannot be read as a whole be control messages, or be read in parts.
     #[cold]
+    #[inline(never)]
     fn otherwise(
         &mut self,
         item: Part,
         is_string: bool,
-        source: Source,
+        source: &Source,
         tally: &mut Tally,
         error: Error,
     ) -> Result<()> {
@@ -222,11 +223,13 @@ impl Items {
     /// Reads the messages of an item apart from each other. What is no message is a control message or
     /// rejected alone; but where changes to books are among the messages, all of them are rejected
     /// together, as changes build on each other. If nothing is gained, that fails with `error`.
+    #[cold]
+    #[inline(never)]
     fn apart(
         &mut self,
         item: Part,
         is_string: bool,
-        source: Source,
+        source: &Source,
         tally: &mut Tally,
         error: Error,
     ) -> Result<()> {
@@ -267,8 +270,7 @@ impl Items {
         if messages == 0 || !is_bounded || (has_changes && !rejected.is_empty()) {
             return Err(error);
         }
-        tally.counts.items += messages + count(rejected.len()) - 1;
-        count_control(&sorts, tally.counts);
+        let more = messages + count(rejected.len()) - 1;
         for (part, error) in rejected {
             let item = part.alone(text);
             let item = if is_string { in_string(&item) } else { item };
@@ -281,10 +283,12 @@ impl Items {
                 Kind::OrderBook => publish_order_books(Some(&sound), source, &mut sink),
             }
         }
+        tally.counts.items += more;
+        count_control(&sorts, tally.counts);
         Ok(())
     }
 
-    fn of_any_length(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
+    fn of_any_length(&mut self, item: Part, source: &Source, tally: &mut Tally) -> Result<()> {
         match self.with_usual::<Plain>(item, source, tally) {
             Err(Error::Range) => self.with_wide(item, source, tally),
             result => result,
@@ -294,7 +298,7 @@ impl Items {
     fn with_usual<T: Spelling<Value = Usual>>(
         &mut self,
         item: Part,
-        source: Source,
+        source: &Source,
         tally: &mut Tally,
     ) -> Result<()> {
         let Items { kind, usual, books, records, .. } = self;
@@ -302,7 +306,7 @@ impl Items {
     }
 
     #[cold]
-    fn with_wide(&mut self, item: Part, source: Source, tally: &mut Tally) -> Result<()> {
+    fn with_wide(&mut self, item: Part, source: &Source, tally: &mut Tally) -> Result<()> {
         let Items { kind, wide, books, records, .. } = self;
         let mut sink = Sink { scratch: wide, books, records, tally };
         let result = read::<Long>(item, *kind, source, &mut sink);
@@ -426,7 +430,7 @@ struct Sink<'s, 't, V> {
 fn read<T: Spelling>(
     item: Part,
     kind: Kind,
-    source: Source,
+    source: &Source,
     sink: &mut Sink<'_, '_, T::Value>,
 ) -> Result<()>
 where
@@ -438,7 +442,11 @@ where
     }
 }
 
-fn tickers<T: Spelling>(item: Part, source: Source, sink: &mut Sink<'_, '_, T::Value>) -> Result<()>
+fn tickers<T: Spelling>(
+    item: Part,
+    source: &Source,
+    sink: &mut Sink<'_, '_, T::Value>,
+) -> Result<()>
 where
     T::Value: Decimal,
 {
@@ -466,7 +474,8 @@ where
 }
 
 /// Computes what a ticker does not say, and checks what it must say.
-fn complete<T: Spelling>(ticker: &mut Ticker<T::Value>, source: Source) -> Result<()> {
+#[inline(always)]
+fn complete<T: Spelling>(ticker: &mut Ticker<T::Value>, source: &Source) -> Result<()> {
     if ticker.get(Column::Trade).is_none() {
         return Err(Error::TradePrice);
     }
@@ -474,29 +483,31 @@ fn complete<T: Spelling>(ticker: &mut Ticker<T::Value>, source: Source) -> Resul
 }
 
 /// Writes the records of an item's tickers, or of some of them.
+#[inline(always)]
 fn publish_tickers<V: Decimal>(
     text: &[u8],
     some: Option<&[usize]>,
-    source: Source,
+    source: &Source,
     sink: &mut Sink<'_, '_, V>,
 ) {
     let counts = &mut *sink.tally.counts;
     let records = &mut *sink.records;
+    let before = records.count();
     let publish = |ticker: &mut Ticker<V>| {
         let times = source.times(ticker.time.micros());
         let basis = ALL[source.exchange].change_basis;
         records.ticker(ticker, text, times, basis);
-        counts.records += 1;
         counts.note_if(records.is_stale(times), Oddity::Stale);
         Ok(())
     };
     let _: Result<()> = sink.scratch.tickers.visit_some(some, publish); // it never fails
+    counts.records += sink.records.count() - before;
     counts.decoded += 1;
 }
 
 fn order_books<T: Spelling>(
     item: Part,
-    source: Source,
+    source: &Source,
     sink: &mut Sink<'_, '_, T::Value>,
 ) -> Result<()>
 where
@@ -517,9 +528,10 @@ where
 }
 
 /// Lets an item's order-book messages take effect, or some of them.
+#[inline(always)]
 fn publish_order_books<V: Decimal>(
     some: Option<&[usize]>,
-    source: Source,
+    source: &Source,
     sink: &mut Sink<'_, '_, V>,
 ) {
     let before = sink.records.count();
@@ -555,7 +567,7 @@ struct Held {
 /// Lets an order-book message take effect, and writes its record if it is to be published.
 fn publish<V: Decimal>(
     message: &OrderBook<V>,
-    source: Source,
+    source: &Source,
     books: &mut Books,
     records: &mut Records,
     tally: &mut Tally,

@@ -99,7 +99,10 @@ impl<V: Value> Draft for OrderBook<V> {
 
     #[inline(always)]
     fn borrow_names(&mut self, outer: &mut Self) {
-        self.borrowed = [self.instrument.is_empty(), self.feed.is_empty()];
+        self.borrowed = [
+            self.instrument.is_empty() && !outer.instrument.is_empty(),
+            self.feed.is_empty() && !outer.feed.is_empty(),
+        ];
         self.swap_borrowed(outer);
     }
 

@@ -220,6 +220,7 @@ impl Records {
 
     /// Writes the record of a ticker: exact decimal strings, copied from the message where they
     /// stand there as they must be.
+    #[inline(never)]
     pub fn ticker<V: Decimal>(
         &mut self,
         ticker: &Ticker<V>,

@@ -61,7 +61,9 @@ impl Levels {
             let fits = self.take_as_they_are(message, depth);
             debug_assert!(fits.is_ok(), "wide values hold the sum of any levels");
         }
-        self.narrow_if_paid_for();
+        if let Levels::Wide(..) = self {
+            self.narrow_if_paid_for();
+        }
     }
 
     /// Takes over the levels of a whole book as they stand there; `arrange` is to follow.
@@ -150,6 +152,8 @@ impl Levels {
 
     /// Returns to usual values if these can hold the book. Looking at all levels is paid for by as
     /// many changes and messages since the last look, so a wide book costs no more in proportion.
+    #[cold]
+    #[inline(never)]
     fn narrow_if_paid_for(&mut self) {
         let Levels::Wide(bids, asks) = self else { return };
         let changes = bids.unpaid + asks.unpaid + 1;
@@ -219,7 +223,9 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
             // all of them, before any takes effect
             let new: Option<Vec<_>> = levels.iter().rev().map(level).collect();
             let new = new.ok_or(Error::Range)?;
-            self.gather();
+            if !self.far.is_empty() {
+                self.gather();
+            }
             let before = std::mem::replace(&mut self.near, new);
             if form == Form::Delta {
                 self.near.extend(before);
@@ -237,9 +243,9 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
         convert: impl Fn(&From) -> Option<V>,
     ) -> Option<()> {
         self.near.clear();
-        self.far.clear();
-        self.far_count = 0;
-        self.near.shrink_to(2 * levels.len());
+        if self.near.capacity() > 2 * CHUNK || !self.far.is_empty() {
+            *self = Kept::default(); // one long book is no reason to keep memory for all
+        }
         for level in levels.iter().rev() {
             self.near.push(Level { price: convert(&level.price)?, size: convert(&level.size)? });
         }
@@ -248,7 +254,9 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
 
     /// Puts levels in order, which stand here last first.
     fn arrange(&mut self) -> Result<()> {
-        self.gather();
+        if !self.far.is_empty() {
+            self.gather();
+        }
         steps::count(self.near.len());
         self.near
             .sort_by(|a, b| if HIGHEST { a.price.cmp(&b.price) } else { b.price.cmp(&a.price) });
@@ -257,24 +265,25 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
         self.near.retain(|level| level.price.is_positive() && level.size.is_positive());
         let sum = |sum: V, level: &Level<V>| sum.checked_add(&level.size);
         self.total = self.near.iter().try_fold(V::zero(), sum).ok_or(Error::Range)?;
-        self.spread();
+        if self.near.len() > 2 * CHUNK {
+            self.spread();
+        }
         Ok(())
     }
 
     /// Brings all levels together again, the worst first.
+    #[cold]
+    #[inline(never)]
     fn gather(&mut self) {
-        if !self.far.is_empty() {
-            let near = std::mem::take(&mut self.near);
-            self.near = std::mem::take(&mut self.far).into_iter().flatten().chain(near).collect();
-            self.far_count = 0;
-        }
+        let near = std::mem::take(&mut self.near);
+        self.near = std::mem::take(&mut self.far).into_iter().flatten().chain(near).collect();
+        self.far_count = 0;
     }
 
     /// Moves all but the best levels into chunks.
+    #[cold]
+    #[inline(never)]
     fn spread(&mut self) {
-        if self.near.len() <= 2 * CHUNK {
-            return;
-        }
         let best = self.near.split_off(self.near.len() - CHUNK);
         let worse = std::mem::replace(&mut self.near, best);
         steps::count(worse.len());
@@ -310,7 +319,9 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
             (true, true) => {
                 steps::count(self.near.len() - at);
                 self.near.remove(at);
-                self.refill();
+                if self.near.is_empty() {
+                    self.refill();
+                }
             }
             (true, false) => self.near[at].size = level.size,
             (false, true) => {}
@@ -327,6 +338,7 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
 
     /// Sets the size at a price that is worse than those of the best levels.
     #[cold]
+    #[inline(never)]
     fn set_far(&mut self, level: Level<V>) -> Result<()> {
         let is_worse = |other: &Level<V>| Self::is_worse(other, &level.price);
         // of a price between the chunks and the best levels the last chunk takes care
@@ -369,10 +381,10 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
     }
 
     /// Lets the best chunk follow where no best level is left.
+    #[cold]
+    #[inline(never)]
     fn refill(&mut self) {
-        if self.near.is_empty()
-            && let Some(chunk) = self.far.pop()
-        {
+        if let Some(chunk) = self.far.pop() {
             self.far_count -= chunk.len();
             self.near = chunk;
         }
@@ -428,6 +440,15 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
         BestFirst { now: self.near.iter(), far: self.far.iter(), left: self.len() }
     }
 
+    /// The best levels up to a number, the best one last, if they stand together, as they mostly do.
+    #[inline(always)]
+    pub fn best_last(&self, most: usize) -> Option<&[Level<V>]> {
+        match self.near.len().checked_sub(most) {
+            Some(from) => Some(&self.near[from..]),
+            None => self.far.is_empty().then_some(&self.near),
+        }
+    }
+
     /// The side that has these levels, the best one first; nothing if they are not in order.
     pub fn restored(mut best_first: Vec<Level<V>>) -> Option<Self> {
         best_first.reverse();
@@ -444,7 +465,9 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
     /// The side that has these levels, the worst one first.
     fn of_ordered(levels: Vec<Level<V>>, total: V) -> Self {
         let mut side = Kept { near: levels, total, ..Kept::default() };
-        side.spread();
+        if side.near.len() > 2 * CHUNK {
+            side.spread();
+        }
         side
     }
 
@@ -478,7 +501,9 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
             if let Some(level) = self.near.pop() {
                 self.total = self.total.clone() - level.size;
             }
-            self.refill();
+            if self.near.is_empty() {
+                self.refill();
+            }
         }
     }
 

@@ -243,10 +243,10 @@ impl Proof {
     ) -> Option<&[u8]> {
         let texts = self.texts.get_or_insert_default();
         if asks_touched || texts.asks.is_empty() {
-            texts.asks.update(asks.best_first().take(LINES), self.places)?;
+            texts.asks.update_to(asks, self.places)?;
         }
         if bids_touched || texts.bids.is_empty() {
-            texts.bids.update(bids.best_first().take(LINES), self.places)?;
+            texts.bids.update_to(bids, self.places)?;
         }
         let mut room = Room(&mut texts.all);
         texts.asks.append(&mut room);
@@ -344,6 +344,17 @@ impl SideText {
 
     fn clear(&mut self) {
         self.count = 0;
+    }
+
+    fn update_to<const HIGHEST: bool>(
+        &mut self,
+        side: &Kept<Usual, HIGHEST>,
+        places: [usize; 2],
+    ) -> Option<()> {
+        match side.best_last(LINES) {
+            Some(best) => self.update(best.iter().rev(), places),
+            None => self.update(side.best_first().take(LINES), places),
+        }
     }
 
     /// Takes over the best levels; nothing if a number is too long for its line.
