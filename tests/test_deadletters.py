@@ -318,6 +318,9 @@ def test_letters_that_name_no_input_topic(cluster: Cluster) -> None:
         done = cluster.marketprep("deadletters", "replay", "--to", wrong)
         assert (done.returncode, done.stdout) == (2, "")
         assert f"{wrong} is written by" in done.stderr
+    done = cluster.marketprep("deadletters", "replay", "--to", "")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--to: is empty: name a topic" in done.stderr
     done = cluster.marketprep("deadletters", "replay", "--to", "gone")
     assert (done.returncode, done.stderr) == (
         *(1, "Error: There is no topic gone: name another with --to.\n"),

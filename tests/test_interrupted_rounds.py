@@ -10,6 +10,7 @@ import random
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 from unittest.mock import MagicMock
 
@@ -366,6 +367,9 @@ class Delivered:
     async def begin(self) -> None:
         pass
 
+    async def start(self) -> None:
+        pass
+
     async def settle(self) -> None:
         pass
 
@@ -380,29 +384,35 @@ class Delivered:
         await self.send(checkpoints)
 
 
+def partition_of(monkeypatch: pytest.MonkeyPatch) -> tuple[Delivered, Partition, Resources]:
+    """A partition of OKX whose deliveries are noted."""
+    delivered = Delivered()
+    monkeypatch.setattr("marketprep.partition._delivery", lambda *_: delivered)
+    resources = Resources.of(256, 1)
+    lane, number = lane_of("okx")
+    around = Surroundings(
+        lane,
+        SETTINGS,
+        resources,
+        committed=lambda *_: None,
+        changed=asyncio.Event(),
+        until_end=False,
+        log=structlog.get_logger(),
+    )
+    return delivered, Partition(number, MagicMock(), around), resources
+
+
 def test_a_cold_beginning_is_saved_before_what_is_read_from_there_is_committed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Else a kill between would restore books of before, whose offsets mean other messages."""
 
     async def steps() -> list[object]:
-        delivered = Delivered()
-        monkeypatch.setattr("marketprep.partition._delivery", lambda *_: delivered)
-        resources = Resources.of(256, 1)
-        lane, number = lane_of("okx")
-        around = Surroundings(
-            lane,
-            SETTINGS,
-            resources,
-            committed=lambda *_: None,
-            changed=asyncio.Event(),
-            until_end=False,
-            log=structlog.get_logger(),
-        )
-        partition = Partition(number, MagicMock(), around)
-        before, cold, later = (Message("", 0, None, text, None) for text in (b"1", b"2", b"3"))
+        delivered, partition, resources = partition_of(monkeypatch)
+        values = (None, b"1", b"2", b"3")
+        removed, before, cold, later = (Message("", 0, None, value, None) for value in values)
         queue = partition._queue  # noqa: SLF001 - what the reader fills
-        await queue.put(Poll(70, checkpoints=[before]))
+        await queue.put(Poll(70, checkpoints=[removed, before]))
         await queue.put(Poll(20, beginning=[cold]))
         await queue.put(Poll(30, checkpoints=[later]))
         await queue.close()
@@ -410,4 +420,38 @@ def test_a_cold_beginning_is_saved_before_what_is_read_from_there_is_committed(
         resources.close()
         return delivered.steps
 
-    assert asyncio.run(steps()) == [b"2", 30, b"3"]
+    # a checkpoint that was to be removed is removed all the same
+    assert asyncio.run(steps()) == [None, b"2", 30, b"3"]
+
+
+def test_a_first_start_is_committed_before_its_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a kill between would leave a mark without an offset, as if an offset had expired."""
+
+    async def steps(saved: int | None) -> list[object]:
+        delivered, partition, resources = partition_of(monkeypatch)
+
+        async def returns(value: object, *_: object) -> object:
+            return value
+
+        for name, value in (("committed", None), ("first", 5), ("after_expiry", 5)):
+            monkeypatch.setattr(f"marketprep.offsets.{name}", partial(returns, value))
+        checkpoints = partition._checkpoints  # noqa: SLF001 - what it is made of
+        monkeypatch.setattr(checkpoints, "saved_offset", partial(returns, saved))
+        monkeypatch.setattr(checkpoints, "restore", partial(returns, Decoder("orderbook")))
+        await partition.open()
+        resources.close()
+        return [type(step) for step in delivered.steps]
+
+    assert asyncio.run(steps(None)) == [int, bytes]
+    assert asyncio.run(steps(4)) == [bytes, int]
+
+
+def test_a_book_that_a_repaired_round_removes_is_not_counted() -> None:
+    logs = okx()
+    logs.append(one_round(logs, 50))
+    [first, second, _] = one_round(logs, 80)
+    logs.append([first, replace(second, value=None)])
+    logs.compact(logs.end)
+    saving, _ = restored(logs, 80)
+    [*_, mark] = saving.round(81, Decoder("orderbook"))
+    assert dict(mark.headers)["books"] == b"1"

@@ -30,6 +30,9 @@ _ROUND = "round"
 #: The header of the end of a round: the number of books that are saved by then, as text.
 _BOOKS = "books"
 
+#: More digits are no number of books.
+_MAX_DIGITS = 18
+
 #: Decodes messages of a partition with a decoder, somewhere else than in the event loop.
 Replay = Callable[[Decoder, Sequence[ConsumerRecord]], Any]
 
@@ -214,6 +217,7 @@ class Checkpoints:
             log.warning(
                 "checkpoints of an interrupted round are used: older ones are there no more"
             )
+            self._names = {*saved.contents, *saved.begun}
         self._replaced = {name: saved.contents.get(name) for name in saved.begun}
         restored = 0
         for name, content in saved.contents.items():
@@ -289,4 +293,4 @@ class Checkpoints:
 def _count(headers: Mapping[str, bytes | None]) -> int | None:
     """Returns the number of books that the end of a round has in its headers; None without one."""
     count = headers.get(_BOOKS) or b""
-    return int(count) if count.isdigit() else None
+    return int(count) if count.isdigit() and len(count) <= _MAX_DIGITS else None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition, errors
 
@@ -76,6 +76,16 @@ class Surroundings:
     log: Any
 
 
+class _Start(NamedTuple):
+    """Where a partition begins."""
+
+    #: The committed offset; None if the books cannot go on from it.
+    committed: int | None
+    offset: int
+    #: Whether neither an offset nor a checkpoint shows earlier work.
+    is_first: bool = False
+
+
 class Partition:
     """One partition while it is ours: its books, its queue, and the cycles of its delivery.
 
@@ -116,37 +126,44 @@ class Partition:
     async def open(self) -> None:
         """Goes to the committed offset, with the books as they were there."""
         await self._delivery.start()
-        committed = await offsets.committed(self._consumer, self.place)
-        committed, start = await self._start(committed)
+        committed, start, is_first = await self._start()
         self.position = self._committed = self._committing = start
         await self._note_end()
         self.decoder = await self._checkpoints.restore(committed, _replay)
+        beginning = self._checkpoints.beginning(start)
         # Without a committed offset a restart would determine the start anew, and with
         # `consumer.start: latest` skip what has come meanwhile; an old one would soon expire.
         await self._delivery.begin()
-        await self._delivery.send(self._checkpoints.beginning(start))
-        await self._delivery.commit(start)
+        if is_first:
+            # the mark of a partition without a committed offset would look like earlier work
+            await self._delivery.commit(start, beginning)
+        else:
+            # books of before must be removed before anything else is committed
+            await self._delivery.send(beginning)
+            await self._delivery.commit(start)
         self._committed_at = time.monotonic()
 
-    async def _start(self, committed: int | None) -> tuple[int | None, int]:
-        """Returns the committed offset, None if the books cannot go on from it, and the start.
+    async def _start(self) -> _Start:
+        """Determines where the partition begins.
 
         Raises KafkaFailure if the offset does not exist and the settings do not let it go on. It
         asks before the first poll, as with `--until-end` an offset after the end ends the work.
         """
         settings = self._around.settings
+        committed = await offsets.committed(self._consumer, self.place)
         if committed is None:
             saved = await self._checkpoints.saved_offset()
             if saved is None:
-                return None, await offsets.first(self._consumer, self.place, settings)
+                first = await offsets.first(self._consumer, self.place, settings)
+                return _Start(None, first, is_first=True)
             start = await offsets.after_expiry(
                 self._consumer, self.place, saved, settings, self._log
             )
-            return (saved if start == saved else None), start
+            return _Start(saved if start == saved else None, start)
         if await offsets.exists(self._consumer, self.place, committed):
-            return committed, committed
+            return _Start(committed, committed)
         start = await offsets.after_loss(self._consumer, self.place, committed, settings, self._log)
-        return None, start
+        return _Start(None, start)
 
     async def _note_end(self) -> None:
         if self._around.until_end:
@@ -290,7 +307,9 @@ class Partition:
             if self._is_closing or self._rest:  # what is read is committed soon
                 return
             self._committed_at = time.monotonic()
-            saved = self._checkpoints.round(self.position, self.decoder)
+            saved = await self._in_worker(
+                partial(self._checkpoints.round, self.position, self.decoder)
+            )
             await self._queue.put(Poll(self.position, checkpoints=saved))
 
     async def finish(self) -> None:
@@ -348,8 +367,10 @@ class Partition:
                 held -= await self._send(batcher, poll.batch)
                 await self._delivery.send(self._dead_letters(poll.rejected))
             if poll.beginning:
-                checkpoints.clear()  # of books that are forgotten
-                await self._delivery.send(poll.beginning)
+                # the books are forgotten, but not which checkpoints are to be removed
+                removed = [message for message in checkpoints if message.value is None]
+                checkpoints.clear()
+                await self._delivery.send([*removed, *poll.beginning])
             # of several rounds all are needed: each has only what has changed since the one before
             checkpoints += poll.checkpoints
             polls.append(replace(poll, rejected=()))

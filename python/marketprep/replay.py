@@ -120,7 +120,7 @@ class Replay:
         """
         async with admin(self._settings.kafka) as client:
             self._found = await topics.find(client)
-        if self._target_topic and self._target_topic not in self._found:
+        if self._target_topic is not None and self._target_topic not in self._found:
             raise KafkaFailure(f"There is no topic {self._target_topic}: name another with --to.")
         async with LogReader.open(self._settings) as reader:
             if place := self._wanted.place:
@@ -257,7 +257,8 @@ class Replay:
     def _target(self, letter: Letter) -> TopicPartition:
         """Returns the partition to which a dead letter is replayed."""
         topic, partition = letter.origin
-        return TopicPartition(self._target_topic or topic, partition)
+        target = topic if self._target_topic is None else self._target_topic
+        return TopicPartition(target, partition)
 
     def _failure(self, error: Exception, lane: Assignment) -> Exception:
         """What is wrong, for people."""

@@ -293,7 +293,7 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
         lanes = [_lane_of(settings, place)]
     else:
         lanes = _lanes(settings, regions, kinds)
-    if target:
+    if target is not None:
         _check_target(settings, target)
     replaying = Replay(settings, lanes, Wanted(reasons, exchanges, place, again), target)
     tally = replaying.plan if is_dry else replaying.done
@@ -313,6 +313,8 @@ def replay(  # noqa: PLR0913, PLR0917 - an option each
 
 def _check_target(settings: Settings, topic: str) -> None:
     """Raises BadParameter for a topic to which replays must not write: Kafka's and our own."""
+    if not topic:
+        raise click.BadParameter("is empty: name a topic", param_hint="--to")
     written = {
         name
         for lane in assignments(settings)
