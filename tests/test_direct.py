@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import cramjam
 import pytest
@@ -10,12 +11,13 @@ from aiokafka import TopicPartition, errors
 from aiokafka.consumer import fetcher
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c, encode_varint
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from conftest import FIXTURES, lines_of
-from marketprep import Batch, Decoder, dead_letters, direct
+from marketprep import Batch, Decoder, dead_letters, direct, header_names
 from marketprep.batch import Message
 from marketprep.connections import AIOKafkaConnection
 from marketprep.record_sets import RecordSet
@@ -303,8 +305,26 @@ def test_a_damaged_batch_is_rejected_as_aiokafka_rejects_it(
     content += in_log(behind._replace(producer=None), 1000 + count + max(damaged.announced, 1))
     if first >= count:  # brokers leave out what is wholly before the offset
         content = content[len(in_log(before._replace(producer=None), 1000)) :]
-    theirs = outcome_of(content, 1000 + first, None)
+    with patch.object(header_names, "AnyNameRecords", MemoryRecords):  # aiokafka's own reader
+        theirs = outcome_of(content, 1000 + first, None)
     assert outcome_of(content, 1000 + first, direct.deserializer) == theirs
+
+
+def test_a_length_beyond_the_batch_behind_a_name_that_is_no_text() -> None:
+    """Aiokafka's reader in Python goes on at such a name; its numbers in C read any memory."""
+    content = bytearray(1)
+    _add(content, 0, 0)
+    _add_bytes(content, None, 0)
+    _add_bytes(content, GOOD, 0)
+    _add(content, 2)
+    _add_bytes(content, b"\xff", 0)
+    _add_bytes(content, b"value", 0)
+    _add(content, 2**40)
+    record = bytearray()
+    _add(record, len(content))
+    batch = Damaged(bytes(record + content), 1, NONE).in_log(7)
+    assert outcome_of(batch, 7, None) is None
+    assert outcome_of(batch, 7, direct.deserializer) is None
 
 
 @pytest.mark.parametrize("compression", [NONE, LZ4, ZSTD])

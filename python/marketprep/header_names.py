@@ -14,6 +14,7 @@ from typing import Any
 from aiokafka.consumer import fetcher
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record import default_records
+from aiokafka.record.util import decode_varint_py
 
 from marketprep._core import BATCH_BYTES
 from marketprep.batch import Headers
@@ -149,6 +150,10 @@ class _Batch:
 
 class _AnyNameBatch(_PythonBatch):  # type: ignore[misc] # aiokafka has no types
     """Aiokafka's reader in Python, in which any bytes are text."""
+
+    def _read_msg(self) -> Any:  # noqa: ANN401 - aiokafka's
+        # that in C reads beyond the buffer where a length of a damaged batch leads there
+        return super()._read_msg(decode_varint=decode_varint_py)
 
     def _maybe_uncompress(self) -> None:
         super()._maybe_uncompress()
