@@ -49,6 +49,10 @@ class Fenced(Exception):  # noqa: N818 - it is an event that others cause
         super().__init__("a transaction lasted too long" if is_late else "another has taken over")
 
 
+class InputDenied(errors.TopicAuthorizationFailedError):  # type: ignore[misc] # aiokafka has no types
+    """Error raised where brokers refuse the offsets of topics that must not be read."""
+
+
 class Transactions:
     """A producer all of whose messages are parts of transactions.
 
@@ -92,9 +96,33 @@ class Transactions:
             # a commit would succeed without a batch that was refused
             await self._outbox.acknowledged()
             if offsets:
-                await self._producer.send_offsets_to_transaction(offsets, group_id)
+                await self._send_offsets(offsets, group_id)
             await self._producer.commit_transaction()
         self._is_open = False
+
+    async def _send_offsets(self, offsets: Mapping[TopicPartition, int], group_id: str) -> None:
+        """Adds offsets to the transaction.
+
+        Brokers may refuse them, as those of a topic that must not be read. The producer's own task
+        fails then, and what waits for the offsets would wait for ever.
+        """
+        sending = asyncio.ensure_future(
+            self._producer.send_offsets_to_transaction(offsets, group_id)
+        )
+        sender = self._producer._sender._sender_task  # noqa: SLF001 - nothing public tells it
+        try:
+            await asyncio.wait((sending, sender), return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                await sending
+                return
+        finally:
+            sending.cancel()
+        error = None if sender.cancelled() else sender.exception()
+        if error and type(error) is errors.KafkaError:  # which says nothing
+            error = error.__cause__ or error
+        if isinstance(error, errors.TopicAuthorizationFailedError):
+            raise InputDenied({place.topic for place in offsets}) from error
+        raise error or errors.KafkaError("the producer has stopped sending")
 
     async def close(self) -> None:
         """Undoes an open transaction."""
@@ -120,7 +148,7 @@ class Transactions:
                 self._fenced = Fenced(is_late=_now() - self._begun > self._timeout)
                 raise self._fenced from error
             is_denied = isinstance(cause, errors.TopicAuthorizationFailedError)
-            if cause and is_denied and not isinstance(error, DeliveryError):
+            if cause and is_denied and not isinstance(error, DeliveryError | InputDenied):
                 raise DeliveryError(", ".join(sorted(*cause.args))) from cause
             if isinstance(error, _UNUSABLE):
                 raise cause or errors.KafkaError("a transaction cannot go on") from error

@@ -70,7 +70,8 @@ def logging_to(settings: LogsSettings, *, is_table_shown: bool = False) -> Itera
         root = logging.getLogger()
         before = root.handlers, root.level
         root.handlers, root.level = [door], logging.getLevelName(settings.level.upper())
-        logging.getLogger("asyncio").addFilter(_LEFTOVERS)
+        for name in ("asyncio", "aiokafka.producer.sender"):
+            logging.getLogger(name).addFilter(_LEFTOVERS)
         for name in ("aiokafka", "asyncio"):
             logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
         listener.start()
@@ -154,9 +155,10 @@ class _Door(QueueHandler):
 
 
 class _Leftovers(logging.Filter):
-    """Lets asyncio say nothing of Kafka's errors that nobody waits for.
+    """Lets asyncio and producers say nothing of Kafka's errors that are told elsewhere or nowhere.
 
-    Clients that are thrown away leave such behind: what became of their last requests.
+    Clients that are thrown away leave such behind: what became of their last requests. A producer
+    whose own task fails logs a traceback, although whoever waits for it raises the same error.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
