@@ -195,7 +195,7 @@ class Batch:
 
     @property
     def faults(self) -> int:
-        """How many of the rejects have the reason `internal`: the decoder itself has failed."""
+        """The number of rejects with the reason `internal`: the decoder itself has failed."""
 
     @property
     def changes(self) -> list[Change]:

@@ -77,7 +77,7 @@ class Surroundings:
 
 
 class _Start(NamedTuple):
-    """Where a partition begins."""
+    """The start of a partition."""
 
     #: The committed offset; None if the books cannot go on from it.
     committed: int | None

@@ -1,7 +1,8 @@
 //! A kept book as JSON and back: what outlives the process.
 //!
 //! `{"version": 2, "crc32": …, "book": {…}}`: the checksum covers the name of the checkpoint and the
-//! bytes after `"book": `. In version 1 it covers these bytes alone. Prices and sizes are decimal text, levels stand best first, times are in microseconds.
+//! bytes after `"book": `. In version 1 it covers these bytes alone.
+//! Prices and sizes are decimal text, levels stand best first, times are in microseconds.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -93,7 +94,7 @@ fn checksum(parts: &[&str]) -> u32 {
     hasher.finalize()
 }
 
-/// What was sealed under a name.
+/// Returns what was sealed under a name.
 pub fn open<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, Damage> {
     let versioned: Versioned = serde_json::from_slice(bytes).map_err(|_| Damage::Broken)?;
     if versioned.version > VERSION {
@@ -129,7 +130,7 @@ impl Book {
         seal(name, &content)
     }
 
-    /// The book that was stored under a name. `places` are those of the settings.
+    /// Returns the book that was stored under a name. `places` are those of the settings.
     pub fn restored(name: &str, bytes: &[u8], places: Option<[usize; 2]>) -> Result<Self, Damage> {
         let stored: Stored = open(name, bytes)?;
         let mut book = Book::new(stored.expected_depth, places);

@@ -310,11 +310,7 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
         if before.is_none() && at == 0 && !self.far.is_empty() {
             return self.set_far(level);
         }
-        let change = match before {
-            Some(before) => level.size.clone() - before.size.clone(),
-            None => level.size.clone(),
-        };
-        self.total = self.total.checked_add(&change).ok_or(Error::Range)?;
+        self.total = self.total.checked_add(&level.more_than(before)).ok_or(Error::Range)?;
         match (before.is_some(), level.size.is_zero()) {
             (true, true) => {
                 steps::count(self.near.len() - at);
@@ -348,11 +344,7 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
         steps::count(chunk.len());
         let at = chunk.partition_point(is_worse);
         let before = chunk.get(at).filter(|before| before.price == level.price);
-        let change = match before {
-            Some(before) => level.size.clone() - before.size.clone(),
-            None => level.size.clone(),
-        };
-        self.total = self.total.checked_add(&change).ok_or(Error::Range)?;
+        self.total = self.total.checked_add(&level.more_than(before)).ok_or(Error::Range)?;
         match (before.is_some(), level.size.is_zero()) {
             (true, true) => {
                 chunk.remove(at);
@@ -475,7 +467,7 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
         self.near.last().map(|level| &level.price)
     }
 
-    /// Whether a level stands at this price.
+    /// Returns whether a level stands at this price.
     fn has(&self, price: &V) -> bool {
         let is_worse = |level: &Level<V>| Self::is_worse(level, price);
         let best_is_worse = |chunk: &Vec<Level<V>>| chunk.last().is_some_and(is_worse);
@@ -530,6 +522,17 @@ impl<V: Value, const HIGHEST: bool> Kept<V, HIGHEST> {
 
     fn worst_first(&self) -> impl Iterator<Item = &Level<V>> {
         self.far.iter().flatten().chain(&self.near)
+    }
+}
+
+impl<V: Value> Level<V> {
+    /// Returns how much larger the size is than that of the level before it, if there was one.
+    #[inline(always)]
+    fn more_than(&self, before: Option<&Self>) -> V {
+        match before {
+            Some(before) => self.size.clone() - before.size.clone(),
+            None => self.size.clone(),
+        }
     }
 }
 

@@ -59,7 +59,7 @@ pub struct Proof {
     pub proven_places: Option<[usize; 2]>,
     /// The places seen since the last base or relearning.
     pub recent_places: [usize; 2],
-    /// How many checksums in a row did not match.
+    /// The number of checksums in a row that did not match.
     pub failed: u32,
     /// Which of asks and bids have changed since the last checksum.
     touched: [bool; 2],
@@ -170,7 +170,7 @@ impl Proof {
         if self.proven_places.is_some() { Verdict::Mismatch } else { Verdict::Unknown }
     }
 
-    /// Whether a book has this checksum if its numbers are written with the known places.
+    /// Returns whether a book has this checksum if its numbers have the known decimals.
     fn matches(
         &mut self,
         checksum: Checksum,
